@@ -1,0 +1,161 @@
+"""Fixtures: one migrated database a worker, a fixed cast in it, and every test in a transaction that is rolled back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import settings
+from itsdangerous import URLSafeTimedSerializer
+from werkzeug.test import TestResponse
+
+from config import Settings
+from portal import create_app, db as portal_db
+from portal.db import db
+from tests.cast import Cast, build_cast
+from tests.servers import MariaDB
+
+TEST_SETTINGS = Settings(
+    portal_env="test",
+    secret_key="test-secret-key",
+    stripe_secret_key="sk_test_tests",
+    stripe_webhook_secret="whsec_tests",
+    portal_base_url="http://localhost",
+)
+
+# Property tests judge values, not speed: a busy machine must not fail them.
+settings.register_profile("values", deadline=None)
+settings.load_profile("values")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--db", choices=("sqlite", "mariadb"), default="sqlite", help="the database to test on")
+
+
+class Databases:
+    """Empty databases on demand, on the engine under test."""
+
+    def __init__(self, engine: str, folder: Path) -> None:
+        self.engine, self.folder, self.count = engine, folder, 0
+        self.server = MariaDB().start() if engine == "mariadb" else None
+
+    def create(self) -> str:
+        self.count += 1
+        name = f"t{os.getpid()}_{self.count}"
+        return self.server.create(name) if self.server else f"sqlite:///{self.folder / name}.sqlite"
+
+    def stop(self) -> None:
+        if self.server:
+            self.server.stop()
+
+
+@pytest.fixture(scope="session")
+def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    made = Databases(request.config.getoption("--db"), tmp_path_factory.mktemp("db"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def engine_name(request: pytest.FixtureRequest) -> str:
+    name: str = request.config.getoption("--db")
+    return name
+
+
+def make_app(url: str, **changes: Any) -> Flask:
+    """A migrated application on the database at ``url``."""
+    from flask_migrate import upgrade
+
+    app = create_app(replace(TEST_SETTINGS, database_url=url, **changes))
+    app.test_client_class = PortalClient
+    with app.app_context():
+        upgrade()
+    return app
+
+
+@pytest.fixture(scope="session")
+def _app_and_cast(databases: Databases) -> Iterator[tuple[Flask, Cast]]:
+    app = make_app(databases.create())
+    with app.app_context():
+        cast = build_cast()
+    yield app, cast
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def app(_app_and_cast: tuple[Flask, Cast]) -> Iterator[Flask]:
+    """The application; what a test writes is rolled back after it."""
+    app, _ = _app_and_cast
+    with app.app_context():
+        with portal_db.writing():
+            connection = db.engine.connect()
+            outer = connection.begin()
+        engine = db.engine
+        db._app_engines[app] = {None: connection}  # type: ignore[dict-item]
+        db.session.session_factory.configure(join_transaction_mode="create_savepoint")
+        db.session.remove()
+        yield app
+        db.session.remove()
+        outer.rollback()
+        connection.close()
+        db._app_engines[app] = {None: engine}
+
+
+@pytest.fixture
+def cast(_app_and_cast: tuple[Flask, Cast], app: Flask) -> Cast:
+    return _app_and_cast[1]
+
+
+@pytest.fixture
+def client(app: Flask) -> PortalClient:
+    made = app.test_client()
+    assert isinstance(made, PortalClient)
+    return made
+
+
+@pytest.fixture
+def real_app(databases: Databases) -> Iterator[tuple[Flask, Cast]]:
+    """An application on a database of its own whose commits are real, for tests with several processes."""
+    app = make_app(databases.create())
+    with app.app_context():
+        db.session.session_factory.configure(join_transaction_mode="conditional_savepoint")
+        cast = build_cast()
+        db.session.remove()
+        yield app, cast
+        db.session.remove()
+        db.engine.dispose()
+
+
+class PortalClient(FlaskClient):
+    """A browser without HTML: signs people in, sends the CSRF token with every unsafe request."""
+
+    csrf = True
+
+    def sign_in(self, user: Any) -> PortalClient:
+        """Be this person from now on."""
+        with self.session_transaction() as session:
+            session["_user_id"] = f"{user.id}:{user.session_version}"
+            session["_fresh"] = True
+        return self
+
+    def htmx(self, method: str, url: str, **kwargs: Any) -> TestResponse:
+        """The same request as HTMX sends it for a part."""
+        headers = {"HX-Request": "true", "HX-Request-Type": "partial"} | kwargs.pop("headers", {})
+        return self.open(url, method=method, headers=headers, **kwargs)
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        if self.csrf and str(kwargs.get("method", "GET")).upper() not in {"GET", "HEAD"}:
+            kwargs["headers"] = {**dict(kwargs.get("headers") or {}), "X-CSRFToken": self._token()}
+        return super().open(*args, **kwargs)
+
+    def _token(self) -> str:
+        with self.session_transaction() as session:
+            session["csrf_token"] = "tests"
+        return URLSafeTimedSerializer(self.application.secret_key or "", salt="wtf-csrf-token").dumps("tests")
