@@ -113,7 +113,9 @@ def _shape_problems(s: Settings) -> list[str]:
     if urlsplit(s.portal_base_url).scheme not in {"http", "https"}:
         problems.append("PORTAL_BASE_URL must be an http(s) address")
     if not s.encryption_keys or not all(_is_fernet_key(key) for key in s.encryption_keys):
-        problems.append("ENCRYPTION_KEYS must be Fernet keys (32 bytes, base64), comma separated, the writing one first")
+        problems.append(
+            "ENCRYPTION_KEYS must be Fernet keys (32 bytes, base64), comma separated, the writing one first"
+        )
     if s.stripe_api_base and s.stripe_secret_key.startswith(("sk_live", "rk_live")):
         problems.append("STRIPE_API_BASE points at a simulator while STRIPE_SECRET_KEY is a live key")
     if s.stripe_secret_key and not s.stripe_webhook_secret:

@@ -65,7 +65,8 @@ def _configure(app: Flask, settings: Settings) -> None:
 
 
 def _connect_extensions(app: Flask, settings: Settings) -> None:
-    from portal import assets, extensions, filters, i18n, models, observability, security, shell
+    import portal.models  # noqa: F401  the mappers must be known before the first query
+    from portal import assets, extensions, filters, i18n, observability, security, shell
     from portal.db import configure_encryption
 
     configure_encryption(settings.encryption_keys)
@@ -77,7 +78,6 @@ def _connect_extensions(app: Flask, settings: Settings) -> None:
     i18n.init_app(app, extensions.babel)
     for part in (observability, security, assets, filters, shell):
         part.init_app(app)
-    assert models
 
 
 def _register(app: Flask) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from flask_sqlalchemy import SQLAlchemy
@@ -33,15 +33,16 @@ from sqlalchemy import (
     func,
     literal_column,
     text,
+    types,
 )
-from sqlalchemy import JSON as SaJSON
 from sqlalchemy.dialects import mysql
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import CursorResult, Engine
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declared_attr, mapped_column, registry, relationship
 from sqlalchemy.schema import SchemaItem
+from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -148,7 +149,7 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
-JSON = SaJSON(none_as_null=True)
+JSON = types.JSON(none_as_null=True)
 LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 
 
@@ -213,20 +214,20 @@ class EncryptedText:
 # ---- Expressions that differ between the engines -------------------------------------------------
 
 
-class minutes_between(FunctionElement[int]):
+class MinutesBetween(FunctionElement[int]):
     """Whole minutes from one DATETIME column to another, for generated columns."""
 
     type = Integer()
     inherit_cache = True
 
 
-@compiles(minutes_between, "sqlite")
+@compiles(MinutesBetween, "sqlite")
 def _minutes_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
     start, end = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"(strftime('%s', {end}) - strftime('%s', {start})) / 60"
 
 
-@compiles(minutes_between)
+@compiles(MinutesBetween)
 def _minutes_mysql(element: Any, compiler: Any, **kw: Any) -> str:
     start, end = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"timestampdiff(MINUTE, {start}, {end})"
@@ -313,12 +314,12 @@ def tenant_refs(
 
     They make it impossible, in the database itself, for a row to point at another company's row.
     """
-    for column, parent in targets.items():
+    for child, parent in targets.items():
         yield ForeignKeyConstraint(
-            ["company_id", column], [f"{parent}.company_id", f"{parent}.id"], ondelete=ondelete, use_alter=use_alter
+            ["company_id", child], [f"{parent}.company_id", f"{parent}.id"], ondelete=ondelete, use_alter=use_alter
         )
         if index:
-            yield Index(None, "company_id", column)
+            yield Index(None, "company_id", child)
 
 
 def belongs_to(column: str, target: str) -> Any:
@@ -338,7 +339,7 @@ def has_many(owner: str, column: str, order_by: str | None = None) -> Any:
         primaryjoin=f"{owner}.id == foreign({column})",
         viewonly=True,
         lazy="raise_on_sql",
-        order_by=order_by,
+        order_by=order_by or False,
         uselist=True,
     )
 
@@ -424,6 +425,12 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and (error.connection_invalidated or is_transient(error))
 
 
+def rows_changed(statement: UpdateBase) -> int:
+    """Execute an UPDATE or DELETE and say how many rows it met: how a race is settled (somebody was first: 0)."""
+    result = db.session.execute(statement, execution_options={"synchronize_session": False})
+    return cast("CursorResult[Any]", result).rowcount
+
+
 # ---- Writing -----------------------------------------------------------------------------------------
 
 
@@ -446,7 +453,7 @@ def transaction(work: Callable[[], T]) -> T:
                 db.session.rollback()
                 if attempt == ATTEMPTS or not is_transient(error):
                     raise
-                time.sleep(random.uniform(0, 0.02 * 2**attempt))
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311
         callbacks = db.session.info.pop("after_commit")
     for callback in callbacks:
         callback()

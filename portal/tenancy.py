@@ -7,17 +7,17 @@ set both raise. What is written must belong to the company, and composite foreig
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from flask import abort
-from sqlalchemy import Table, event, select
+from sqlalchemy import Select, Table, event, select
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader_criteria
 from sqlalchemy.sql import operators, visitors
-from sqlalchemy.sql.elements import BinaryExpression, BindParameter, ColumnClause
 from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.elements import BinaryExpression, BindParameter, ColumnClause
 from sqlalchemy.sql.expression import Alias, ClauseElement
 from sqlalchemy.sql.schema import Column
 from sqlalchemy.sql.selectable import SelectBase
@@ -73,7 +73,8 @@ def current_company_id() -> int:
 
 def get_or_404(model: type[M], row_id: int, *options: Any) -> M:
     """This company's row, or the same 404 for a foreign id as for a missing one."""
-    row = db.session.scalar(select(model).where(model.id == row_id).options(*options))  # type: ignore[attr-defined]
+    statement: Select[Any] = select(model).where(model.id == row_id).options(*options)  # type: ignore[attr-defined]
+    row: M | None = db.session.scalar(statement)
     if row is None:
         abort(404)
     return row
@@ -154,11 +155,8 @@ def _is_mapped(element: Any) -> bool:
 
 def _named(statement: Any, company_id: int) -> set[str]:
     """Tables whose ``company_id`` is compared with this very company somewhere in the statement."""
-    return {
-        element.left.table.name
-        for element in visitors.iterate(statement)
-        if _compares_company(element, company_id)
-    }
+    elements: Iterable[Any] = visitors.iterate(statement)
+    return {element.left.table.name for element in elements if _compares_company(element, company_id)}
 
 
 def _compares_company(element: ClauseElement, company_id: int) -> bool:
@@ -173,9 +171,7 @@ def _compares_company(element: ClauseElement, company_id: int) -> bool:
 
 
 def _criterion(company_id: int) -> Any:
-    return with_loader_criteria(
-        TenantRow, lambda row: row.company_id == company_id, include_aliases=True
-    )
+    return with_loader_criteria(TenantRow, lambda row: row.company_id == company_id, include_aliases=True)
 
 
 @event.listens_for(Session, "before_flush")

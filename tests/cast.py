@@ -127,7 +127,12 @@ def _firm(key: str, name: str, number: str, agent: str, event_type_id: int, calc
         rate=_add(BillingRate(company_id=c, rate_per_minute=Decimal("0.42"), valid_from=LONG_AGO)),
         phone=_add(
             PhoneNumber(
-                company_id=c, branch_id=main.id, number=number, number_e164=number, is_primary=True, retell_agent_id=agent
+                company_id=c,
+                branch_id=main.id,
+                number=number,
+                number_e164=number,
+                is_primary=True,
+                retell_agent_id=agent,
             )
         ),
     )

@@ -16,7 +16,8 @@ from itsdangerous import URLSafeTimedSerializer
 from werkzeug.test import TestResponse
 
 from config import Settings
-from portal import create_app, db as portal_db
+from portal import create_app
+from portal import db as portal_db
 from portal.db import db
 from tests.cast import Cast, build_cast
 from tests.servers import MariaDB

@@ -102,7 +102,9 @@ def test_rows_of_another_company_cannot_be_written(cast: Cast) -> None:
 def test_a_row_cannot_point_at_another_companys_row(cast: Cast) -> None:
     def point() -> None:
         with tenant_scope(cast.salon.id):
-            db.session.add(Call(company_id=cast.salon.id, call_id="c1", started_at=utcnow(), customer_id=cast.praxis.customer.id))
+            db.session.add(
+                Call(company_id=cast.salon.id, call_id="c1", started_at=utcnow(), customer_id=cast.praxis.customer.id)
+            )
 
     with pytest.raises(DBAPIError):
         transaction(point)
@@ -110,7 +112,8 @@ def test_a_row_cannot_point_at_another_companys_row(cast: Cast) -> None:
     def insert_note() -> None:
         with tenant_scope(cast.salon.id):
             db.session.execute(
-                insert(CustomerNote), [{"company_id": cast.salon.id, "customer_id": cast.praxis.customer.id, "body": "x"}]
+                insert(CustomerNote),
+                [{"company_id": cast.salon.id, "customer_id": cast.praxis.customer.id, "body": "x"}],
             )
 
     with pytest.raises(DBAPIError):

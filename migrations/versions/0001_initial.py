@@ -1111,7 +1111,7 @@ def upgrade() -> None:
         sa.Column(
             "duration_minutes",
             sa.Integer(),
-            sa.Computed(types.minutes_between(sa.column("start_time"), sa.column("end_time")), persisted=True),
+            sa.Computed(types.MinutesBetween(sa.column("start_time"), sa.column("end_time")), persisted=True),
             nullable=True,
         ),
         sa.Column("buffer_before", sa.Integer(), server_default=sa.text("0"), nullable=False),

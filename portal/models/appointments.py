@@ -14,6 +14,7 @@ from portal.db import (
     MYSQL_TABLE,
     Created,
     Id,
+    MinutesBetween,
     Model,
     Money,
     TenantRow,
@@ -24,7 +25,6 @@ from portal.db import (
     counter,
     flag,
     has_many,
-    minutes_between,
     tenant_refs,
 )
 
@@ -65,7 +65,7 @@ class Appointment(Id, TenantRow, Timestamps, Model):
     start_time: Mapped[datetime]
     end_time: Mapped[datetime]
     duration_minutes: Mapped[int] = mapped_column(
-        Integer, Computed(minutes_between(column("start_time"), column("end_time")), persisted=True), nullable=True
+        Integer, Computed(MinutesBetween(column("start_time"), column("end_time")), persisted=True), nullable=True
     )
     buffer_before: Mapped[int] = counter()
     buffer_after: Mapped[int] = counter()
@@ -97,7 +97,7 @@ class Appointment(Id, TenantRow, Timestamps, Model):
 
 
 class Booking(Id, TenantRow, Timestamps, Model):
-    """A booking at a provider. A reschedule brings a new one for the same appointment, ``previous_uid`` names the old."""
+    """A booking at a provider. A reschedule brings a new one, whose ``previous_uid`` names the old."""
 
     __tablename__ = "bookings"
     __table_args__ = (

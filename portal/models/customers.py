@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Computed, Index, Integer, String, Text, UniqueConstraint, column, text
+from sqlalchemy import CheckConstraint, Computed, Index, String, Text, UniqueConstraint, column, text
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from portal.db import (
@@ -71,7 +71,7 @@ class Customer(Id, TenantRow, Timestamps, Model):
     completed_appointments: Mapped[int] = counter()
     cancelled_appointments: Mapped[int] = counter()
     no_show_appointments: Mapped[int] = counter()
-    total_spent: Mapped[Decimal] = mapped_column(Money(), default=Decimal("0"), server_default=text("0"))
+    total_spent: Mapped[Decimal] = mapped_column(Money(), default=Decimal(0), server_default=text("0"))
     is_active: Mapped[bool] = flag(True)
     is_blocked: Mapped[bool] = flag(False)
     blocked_reason: Mapped[str | None] = mapped_column(Text)
@@ -139,7 +139,7 @@ class CustomerRelationship(Id, TenantRow, Timestamps, Model):
     relationship_type: Mapped[str] = mapped_column(
         choice("relationship_type", "family", "same_person", "same_company", "phone_match", "possible_match")
     )
-    confidence_score: Mapped[Decimal] = mapped_column(Exact(5, 2), default=Decimal("0"), server_default=text("0"))
+    confidence_score: Mapped[Decimal] = mapped_column(Exact(5, 2), default=Decimal(0), server_default=text("0"))
     matching_details: Mapped[dict[str, Any] | None]
     status: Mapped[str] = mapped_column(
         choice("status", "auto_detected", "user_confirmed", "user_rejected", "merged"),

@@ -109,16 +109,19 @@ def _fts_triggers(table: str, index: str, key: str, columns: tuple[str, ...]) ->
 def full_text(dialect: str) -> list[str]:
     """Statements that make the full-text indexes. On SQLite they are tables beside the table."""
     if dialect == "sqlite":
-        options = "tokenize = 'unicode61 remove_diacritics 2'"
         return [
-            "CREATE VIRTUAL TABLE call_contents_fts USING fts5("
-            f"transcript, content='call_contents', content_rowid='call_id', {options})",
-            f"CREATE VIRTUAL TABLE customers_fts USING fts5(first_name, last_name, content='customers', content_rowid='id', {options})",
+            _fts_table("call_contents_fts", "transcript", "call_contents", "call_id"),
+            _fts_table("customers_fts", "first_name, last_name", "customers", "id"),
         ]
     return [
         "CREATE FULLTEXT INDEX ft_call_transcript ON call_contents (tenant_token, transcript)",
         "CREATE FULLTEXT INDEX ft_customer_name ON customers (first_name, last_name)",
     ]
+
+
+def _fts_table(name: str, columns: str, table: str, key: str) -> str:
+    options = f"content='{table}', content_rowid='{key}', tokenize='unicode61 remove_diacritics 2'"
+    return f"CREATE VIRTUAL TABLE {name} USING fts5({columns}, {options})"
 
 
 FTS_TABLES = ("call_contents_fts", "customers_fts")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON as AnyJSON
-from sqlalchemy import Index, Integer, String, UniqueConstraint, text
+from sqlalchemy import JSON, Index, Integer, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.db import (
@@ -113,7 +112,7 @@ class UserPreference(Id, MaybeTenantRow, Timestamps, Model):
 
     portal_user_id: Mapped[int]
     preference_key: Mapped[str] = mapped_column(String(100))
-    preference_value: Mapped[Any] = mapped_column(AnyJSON)
+    preference_value: Mapped[Any] = mapped_column(JSON(none_as_null=False))
 
 
 class Invitation(Id, TenantRow, Timestamps, Model):

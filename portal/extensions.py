@@ -1,0 +1,21 @@
+"""The Flask extensions, made once and bound to the application in ``create_app``."""
+
+from flask_babel import Babel
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_login import LoginManager
+from flask_migrate import Migrate
+from flask_wtf.csrf import CSRFProtect
+from htmx_flask import Htmx
+
+from portal.db import db
+
+migrate = Migrate()
+login = LoginManager()
+csrf = CSRFProtect()
+htmx = Htmx()
+babel = Babel()
+# A coarse net against floods; who may try a password how often is counted in the database.
+limiter = Limiter(get_remote_address, storage_uri="memory://", strategy="fixed-window")
+
+__all__ = ["babel", "csrf", "db", "htmx", "limiter", "login", "migrate"]

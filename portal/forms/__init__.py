@@ -1,0 +1,1 @@
+"""The shape of input; the rules are in ``domain/``."""

@@ -1,0 +1,103 @@
+"""What stands around every page: the signed-in person's company, the navigation, the chip and the light."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flask import Flask, g, request
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from portal import navigation, settings
+from portal.domain import audit, identity, overview
+from portal.extensions import login
+from portal.permissions import Permission, may
+from portal.tenancy import tenant_scope
+
+
+@dataclass(frozen=True)
+class Shell:
+    """The data of ``base.html``. Without a company (operators, error pages) chip and light are absent."""
+
+    company_name: str
+    tenant_id: str | None
+    user_name: str
+    user_email: str
+    role_label: str
+    theme: str
+    nav: list[navigation.Section]
+    balance_chip: overview.BalanceChip | None = None
+    pipeline: overview.Pipeline | None = None
+    search_url: str | None = None
+
+
+def init_app(app: Flask) -> None:
+    login.init_app(app)
+    login.user_loader(identity.load)
+    app.before_request(_enter_company)
+    app.teardown_request(_leave_company)
+    app.context_processor(_context)
+
+
+def _enter_company() -> None:
+    g.scopes = ExitStack()
+    if request.endpoint == "static" or not current_user.is_authenticated:
+        return
+    g.scopes.enter_context(audit.acting(_actor()))
+    if current_user.company:
+        g.company = current_user.company  # its zone and country shape what the page says (i18n.py)
+        g.scopes.enter_context(tenant_scope(current_user.company_id))
+
+
+def _actor() -> audit.Actor:
+    agent = request.user_agent.string[:500] or None
+    return audit.Actor(current_user.id, request.remote_addr, agent, g.get("request_id"))
+
+
+def _leave_company(error: BaseException | None) -> None:
+    if scopes := g.pop("scopes", None):
+        scopes.close()
+
+
+def _context() -> dict[str, Any]:
+    return {"may": may, "product_name": settings().product_name, "shell": frame()}
+
+
+def frame() -> Shell:
+    """The frame without anything that asks the database; good enough for parts and error pages."""
+    if not current_user.is_authenticated:
+        return Shell(settings().product_name, None, "", "", "", "auto", [])
+    company = current_user.company
+    return Shell(
+        company_name=company.name if company else settings().product_name,
+        tenant_id=company.tenant_id if company else None,
+        user_name=current_user.name,
+        user_email=current_user.email,
+        role_label=role_label(current_user.role),
+        theme=current_user.theme,
+        nav=navigation.navigation(),
+    )
+
+
+def full_frame() -> Shell:
+    """The frame of a whole page, with the balance chip and the pipeline light."""
+    shell = frame()
+    if shell.tenant_id is None:
+        return shell
+    chip = overview.balance_chip() if may(Permission.VIEW_BALANCE) else None
+    light = overview.pipeline() if may(Permission.VIEW_CALLS) else None
+    return replace(shell, balance_chip=chip, pipeline=light)
+
+
+def role_label(role: str) -> str:
+    """The role's name as people say it."""
+    labels: dict[str, str] = {
+        "owner": _("Owner"),
+        "manager": _("Branch manager"),
+        "staff": _("Staff"),
+        "bookkeeper": _("Bookkeeper"),
+        "operator": _("Operator"),
+    }
+    return labels[role]
