@@ -1,0 +1,1 @@
+"""The outside services, one file each: they import nothing of ours and know no tables."""
