@@ -71,6 +71,8 @@ class Settings:
         """Read the environment; what is not set keeps its default."""
         env = os.environ if environ is None else environ
         given = {name: _read(env, name.upper()) for name in cls.__dataclass_fields__ if name != "seller"}
+        if given["portal_env"] in {"", "development"}:
+            given |= {name: given[name] or _made_by_the_demo(name) for name in ("secret_key", "encryption_keys")}
         values: dict[str, object] = {name: value for name, value in given.items() if value}
         if keys := given.get("encryption_keys"):
             values["encryption_keys"] = tuple(key.strip() for key in keys.split(",") if key.strip())
@@ -95,6 +97,12 @@ def _read(env: Mapping[str, str], name: str) -> str:
         except OSError as error:
             raise SettingsError(f"{name}_FILE cannot be read: {error}") from error
     return ""
+
+
+def _made_by_the_demo(name: str) -> str:
+    """The demo makes its own keys; a command typed beside it must read what the demo wrote."""
+    path = INSTANCE / name
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
 
 
 def _seller(env: Mapping[str, str]) -> Seller:
