@@ -1,18 +1,31 @@
-"""Stripe, seen from here: the only file that talks to it. Decimal euros and plain values in and out.
+"""Stripe, seen from here: the only file that talks to it; stripe_answers.py reads what it says.
 
-Nothing here decides anything: it asks, translates the answer and names what went wrong. Every call that moves money or
-makes something takes an idempotency key made of our own row's id, so that asking again after a lost answer is harmless.
+Decimal euros and plain values go in and out. Nothing here decides anything: it asks, translates the answer and names
+what went wrong. Every call that moves money or makes something takes an idempotency key made of our own row's id, so
+that asking again after a lost answer is harmless.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import requests
 import stripe
+
+from portal.clients import stripe_answers as answers
+from portal.clients.stripe_answers import (
+    ChargeState,
+    CheckoutState,
+    DisputeState,
+    EventEnvelope,
+    PaymentState,
+    RefundState,
+    SetupState,
+    to_cents,
+    to_euros,
+)
 
 if TYPE_CHECKING:
     from stripe.params import (
@@ -32,13 +45,29 @@ TOLERANCE = 300  # seconds between signing and arrival of a webhook
 CONNECT_TIMEOUT, ANSWER_TIMEOUT = 4.0, 25.0
 RETRIES = 2
 LIVE_PREFIXES = ("sk_live_", "rk_live_")
-BRANDS = {"amex": "American Express", "jcb": "JCB", "unionpay": "UnionPay", "cartes_bancaires": "Cartes Bancaires"}
 
 RefundReason = Literal["duplicate", "fraudulent", "requested_by_customer"]
 T = TypeVar("T")
 
-stripe.enable_telemetry = False
+__all__ = [
+    "ChargeState",
+    "CheckoutState",
+    "DisputeState",
+    "EventEnvelope",
+    "PaymentState",
+    "RefundState",
+    "SetupState",
+    "SignatureError",
+    "StripeDeclined",
+    "StripeGateway",
+    "StripeProblem",
+    "StripeRejected",
+    "StripeUnavailable",
+    "to_cents",
+    "to_euros",
+]
 
+stripe.enable_telemetry = False
 
 # ---------- what can go wrong ----------
 
@@ -90,192 +119,6 @@ class StripeRejected(StripeProblem):
 
 class SignatureError(Exception):
     """A webhook that isn't Stripe's, is too old, or cannot be read."""
-
-
-# ---------- what comes back ----------
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentState:
-    """A payment intent with its latest charge. status: succeeded, processing, requires_payment_method, canceled …"""
-
-    payment_intent_id: str
-    status: str
-    amount: Decimal
-    amount_received: Decimal
-    currency: str
-    customer_id: str | None
-    metadata: Mapping[str, str]
-    created: datetime
-    livemode: bool
-    payment_method_id: str | None = None
-    payment_method: str | None = None
-    charge_id: str | None = None
-    amount_refunded: Decimal = Decimal("0.00")
-    disputed: bool = False
-    receipt_url: str | None = None
-    failure_code: str | None = None
-    failure_message: str | None = None
-
-    @property
-    def topup_id(self) -> int | None:
-        return _topup_id(self.metadata)
-
-
-@dataclass(frozen=True, slots=True)
-class CheckoutState:
-    """A Checkout Session. status: open, complete, expired; payment_status: paid, unpaid, no_payment_required.
-
-    payment_intent_id is empty until somebody tried to pay; the fields after it only where the intent was expanded.
-    """
-
-    session_id: str
-    mode: str
-    status: str
-    payment_status: str
-    amount_total: Decimal | None
-    currency: str | None
-    customer_id: str | None
-    client_reference_id: str | None
-    metadata: Mapping[str, str]
-    url: str | None
-    created: datetime
-    expires_at: datetime
-    livemode: bool
-    payment_intent_id: str | None = None
-    payment_intent_status: str | None = None
-    charge_id: str | None = None
-    payment_method_id: str | None = None
-    payment_method: str | None = None
-    receipt_url: str | None = None
-    failure_code: str | None = None
-    failure_message: str | None = None
-
-    @property
-    def topup_id(self) -> int | None:
-        return _topup_id(self.metadata)
-
-
-@dataclass(frozen=True, slots=True)
-class SetupState:
-    """A Checkout Session in setup mode with its setup intent. setup_status: succeeded once the method is saved."""
-
-    session_id: str
-    status: str
-    setup_status: str
-    setup_intent_id: str | None
-    customer_id: str | None
-    client_reference_id: str | None
-    metadata: Mapping[str, str]
-    url: str | None
-    livemode: bool
-    payment_method_id: str | None = None
-    payment_method_kind: str | None = None
-    payment_method: str | None = None
-    mandate_id: str | None = None
-    failure_code: str | None = None
-    failure_message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ChargeState:
-    """One attempt to collect. status: succeeded, pending, failed."""
-
-    charge_id: str
-    payment_intent_id: str | None
-    status: str
-    paid: bool
-    amount: Decimal
-    amount_refunded: Decimal
-    refunded: bool
-    disputed: bool
-    currency: str
-    customer_id: str | None
-    metadata: Mapping[str, str]
-    created: datetime
-    livemode: bool
-    payment_method: str | None = None
-    receipt_url: str | None = None
-    failure_code: str | None = None
-    failure_message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RefundState:
-    """status: pending, requires_action, succeeded, failed, canceled. Only the last two leave the money with us."""
-
-    refund_id: str
-    status: str
-    amount: Decimal
-    currency: str
-    charge_id: str | None
-    payment_intent_id: str | None
-    reason: str | None
-    failure_reason: str | None
-    metadata: Mapping[str, str]
-    created: datetime
-
-    @property
-    def came_to_nothing(self) -> bool:
-        return self.status in {"failed", "canceled"}
-
-
-@dataclass(frozen=True, slots=True)
-class DisputeState:
-    """A payer's bank taking money back. status: needs_response, under_review, won, lost, warning_* (no money moves)."""
-
-    dispute_id: str
-    status: str
-    amount: Decimal
-    currency: str
-    charge_id: str | None
-    payment_intent_id: str | None
-    reason: str
-    created: datetime
-    evidence_due_by: datetime | None
-    livemode: bool
-
-    @property
-    def takes_money(self) -> bool:
-        """An inquiry (warning_*) moves nothing yet, a dispute prevented or won has given it back."""
-        return not self.status.startswith("warning_") and self.status not in {"won", "prevented"}
-
-    @property
-    def closed(self) -> bool:
-        return self.status in {"won", "lost", "warning_closed", "prevented"}
-
-
-@dataclass(frozen=True, slots=True)
-class EventEnvelope:
-    """A webhook's event, its signature checked. `data` is the object as it was then: read it again before crediting."""
-
-    id: str
-    type: str
-    created: datetime
-    livemode: bool
-    object_id: str | None
-    object_type: str
-    data: Mapping[str, Any]
-
-
-# ---------- euros and cents: the only place ----------
-
-
-def to_cents(euros: Decimal) -> int:
-    """Decimal("119.00") → 11900. ValueError for anything that isn't a whole number of cents."""
-    if not isinstance(euros, Decimal) or not euros.is_finite():
-        raise ValueError(f"not an amount: {euros!r}")
-    cents = euros.scaleb(2)
-    if cents != cents.to_integral_value():
-        raise ValueError(f"more than two decimal places: {euros}")
-    return int(cents)
-
-
-def to_euros(cents: int) -> Decimal:
-    """11900 → Decimal("119.00")."""
-    if isinstance(cents, bool) or not isinstance(cents, int):
-        raise ValueError(f"not cents: {cents!r}")
-    return Decimal(cents).scaleb(-2)
 
 
 # ---------- the gateway ----------
@@ -394,7 +237,7 @@ class StripeGateway:
             params["expires_at"] = int(expires_at.timestamp())
         if save_payment_method:
             params["payment_intent_data"]["setup_future_usage"] = "off_session"
-        return self._create_session(params, idempotency_key, _checkout)
+        return self._create_session(params, idempotency_key, answers.read_checkout)
 
     def create_setup_session(
         self,
@@ -422,7 +265,7 @@ class StripeGateway:
             "locale": locale,
             "expand": ["setup_intent.payment_method"],
         }
-        return self._create_session(params, idempotency_key, _setup)
+        return self._create_session(params, idempotency_key, answers.read_setup)
 
     def _create_session(self, params: "SessionCreateParams", key: str, read: Callable[[dict[str, Any]], T]) -> T:
         with _translated():
@@ -431,10 +274,12 @@ class StripeGateway:
 
     def get_session(self, session_id: str) -> CheckoutState:
         """Read fresh from Stripe, with the payment and its latest charge."""
-        return _checkout(self._session(session_id, "payment_intent.latest_charge", "payment_intent.payment_method"))
+        return answers.read_checkout(
+            self._session(session_id, "payment_intent.latest_charge", "payment_intent.payment_method")
+        )
 
     def get_setup_session(self, session_id: str) -> SetupState:
-        return _setup(self._session(session_id, "setup_intent.payment_method"))
+        return answers.read_setup(self._session(session_id, "setup_intent.payment_method"))
 
     def _session(self, session_id: str, *expand: str) -> dict[str, Any]:
         params: SessionRetrieveParams = {"expand": list(expand)}
@@ -444,7 +289,7 @@ class StripeGateway:
     def expire_session(self, session_id: str) -> CheckoutState:
         """Closes an open page. StripeRejected when it is closed already."""
         with _translated():
-            return _checkout(self._client.v1.checkout.sessions.expire(session_id).to_dict())
+            return answers.read_checkout(self._client.v1.checkout.sessions.expire(session_id).to_dict())
 
     # ---------- charging without the payer ----------
 
@@ -474,7 +319,7 @@ class StripeGateway:
         }
         with _translated():
             made = self._client.v1.payment_intents.create(params, {"idempotency_key": idempotency_key})
-        return _payment(made.to_dict())
+        return answers.read_payment(made.to_dict())
 
     # ---------- money going back ----------
 
@@ -496,39 +341,41 @@ class StripeGateway:
         if amount is not None:
             params["amount"] = to_cents(amount)
         with _translated():
-            return _refund(self._client.v1.refunds.create(params, {"idempotency_key": idempotency_key}).to_dict())
+            return answers.read_refund(
+                self._client.v1.refunds.create(params, {"idempotency_key": idempotency_key}).to_dict()
+            )
 
     def get_refund(self, refund_id: str) -> RefundState:
         with _translated():
-            return _refund(self._client.v1.refunds.retrieve(refund_id).to_dict())
+            return answers.read_refund(self._client.v1.refunds.retrieve(refund_id).to_dict())
 
     def list_refunds(self, payment_intent_id: str) -> list[RefundState]:
         """All refunds of one payment, also those that failed; oldest first."""
         with _translated():
             pages = self._client.v1.refunds.list({"payment_intent": payment_intent_id, "limit": 100})
-            return [_refund(one.to_dict()) for one in pages.auto_paging_iter()][::-1]
+            return [answers.read_refund(one.to_dict()) for one in pages.auto_paging_iter()][::-1]
 
     def get_dispute(self, dispute_id: str) -> DisputeState:
         with _translated():
-            return _dispute(self._client.v1.disputes.retrieve(dispute_id).to_dict())
+            return answers.read_dispute(self._client.v1.disputes.retrieve(dispute_id).to_dict())
 
     def list_disputes(self, payment_intent_id: str) -> list[DisputeState]:
         """All disputes of one payment, oldest first."""
         with _translated():
             pages = self._client.v1.disputes.list({"payment_intent": payment_intent_id, "limit": 100})
-            return [_dispute(one.to_dict()) for one in pages.auto_paging_iter()][::-1]
+            return [answers.read_dispute(one.to_dict()) for one in pages.auto_paging_iter()][::-1]
 
     # ---------- reading again ----------
 
     def get_payment_intent(self, payment_intent_id: str) -> PaymentState:
         params: PaymentIntentRetrieveParams = {"expand": ["latest_charge", "payment_method"]}
         with _translated():
-            return _payment(self._client.v1.payment_intents.retrieve(payment_intent_id, params).to_dict())
+            return answers.read_payment(self._client.v1.payment_intents.retrieve(payment_intent_id, params).to_dict())
 
     def get_charge(self, charge_id: str) -> ChargeState:
         params: ChargeRetrieveParams = {}
         with _translated():
-            return _charge(self._client.v1.charges.retrieve(charge_id, params).to_dict())
+            return answers.read_charge(self._client.v1.charges.retrieve(charge_id, params).to_dict())
 
     def list_sessions(self, since: datetime) -> Iterator[CheckoutState]:
         """Payment Sessions made at or after `since` (aware), newest first; the payment is not expanded."""
@@ -536,7 +383,7 @@ class StripeGateway:
             pages = self._client.v1.checkout.sessions.list({"created": {"gte": _stamp(since)}, "limit": 100})
             for one in pages.auto_paging_iter():
                 if one.mode == "payment":
-                    yield _checkout(one.to_dict())
+                    yield answers.read_checkout(one.to_dict())
 
     def list_payment_intents(self, since: datetime) -> Iterator[PaymentState]:
         """Payments made at or after `since` (aware), newest first, with their charges."""
@@ -545,7 +392,7 @@ class StripeGateway:
                 {"created": {"gte": _stamp(since)}, "limit": 100, "expand": ["data.latest_charge"]}
             )
             for one in pages.auto_paging_iter():
-                yield _payment(one.to_dict())
+                yield answers.read_payment(one.to_dict())
 
     def list_events(self, since: datetime, types: tuple[str, ...] = ()) -> Iterator[EventEnvelope]:
         """Events at or after `since` (Stripe keeps them for 30 days), newest first; at most 20 types."""
@@ -554,7 +401,7 @@ class StripeGateway:
             params["types"] = list(types)
         with _translated():
             for one in self._client.v1.events.list(params).auto_paging_iter():
-                yield _envelope(one.to_dict())
+                yield answers.read_envelope(one.to_dict())
 
     # ---------- webhooks ----------
 
@@ -568,7 +415,7 @@ class StripeGateway:
             # ValueError: not UTF-8, not JSON, or a thin event; the others: JSON that isn't an event
             raise SignatureError(str(problem)) from problem
         try:
-            return _envelope(event.to_dict())
+            return answers.read_envelope(event.to_dict())
         except (KeyError, TypeError, AttributeError) as problem:
             raise SignatureError("signed, but no event") from problem
 
@@ -630,187 +477,5 @@ def _declined(problem: stripe.CardError) -> StripeDeclined:
         code=problem.code,
         request_id=problem.request_id,
         decline_code=error.get("decline_code"),
-        payment_intent_id=_id(error.get("payment_intent")),
-    )
-
-
-# ---------- answers ----------
-
-Wire = dict[str, Any]
-
-
-def _id(value: Any) -> str | None:
-    """The id of something that may be expanded or not."""
-    return value.get("id") if isinstance(value, dict) else value
-
-
-def _part(value: Any) -> Wire:
-    """An expanded object, or nothing."""
-    return value if isinstance(value, dict) else {}
-
-
-def _time(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _metadata(wire: Wire) -> dict[str, str]:
-    return dict(wire.get("metadata") or {})
-
-
-def _topup_id(metadata: Mapping[str, str]) -> int | None:
-    value = metadata.get("topup_id", "")
-    return int(value) if value.isascii() and value.isdigit() else None
-
-
-def _label(method: Wire) -> str | None:
-    """'Visa ···· 4242', 'SEPA ···· 3000', of a payment method or of a charge's payment_method_details."""
-    kind = method.get("type")
-    if not kind:
-        return None
-    part = _part(method.get(kind))
-    brand = part.get("brand") or ""
-    name = "SEPA" if kind == "sepa_debit" else BRANDS.get(brand, (brand or kind).replace("_", " ").title())
-    return f"{name} ···· {part['last4']}" if part.get("last4") else name
-
-
-def _checkout(wire: Wire) -> CheckoutState:
-    total = wire.get("amount_total")
-    intent = _part(wire.get("payment_intent"))
-    payment = _payment(intent) if intent else None
-    return CheckoutState(
-        session_id=wire["id"],
-        mode=wire["mode"],
-        status=wire.get("status") or "open",
-        payment_status=wire["payment_status"],
-        amount_total=None if total is None else to_euros(total),
-        currency=wire.get("currency"),
-        customer_id=_id(wire.get("customer")),
-        client_reference_id=wire.get("client_reference_id"),
-        metadata=_metadata(wire),
-        url=wire.get("url"),
-        created=_time(wire["created"]),
-        expires_at=_time(wire["expires_at"]),
-        livemode=wire["livemode"],
-        payment_intent_id=_id(wire.get("payment_intent")),
-        payment_intent_status=payment.status if payment else None,
-        charge_id=payment.charge_id if payment else None,
-        payment_method_id=payment.payment_method_id if payment else None,
-        payment_method=payment.payment_method if payment else None,
-        receipt_url=payment.receipt_url if payment else None,
-        failure_code=payment.failure_code if payment else None,
-        failure_message=payment.failure_message if payment else None,
-    )
-
-
-def _payment(wire: Wire) -> PaymentState:
-    charge = _part(wire.get("latest_charge"))
-    error = _part(wire.get("last_payment_error"))
-    method = wire.get("payment_method")
-    return PaymentState(
-        payment_intent_id=wire["id"],
-        status=wire["status"],
-        amount=to_euros(wire["amount"]),
-        amount_received=to_euros(wire.get("amount_received") or 0),
-        currency=wire["currency"],
-        customer_id=_id(wire.get("customer")),
-        metadata=_metadata(wire),
-        created=_time(wire["created"]),
-        livemode=wire["livemode"],
-        payment_method_id=_id(method),
-        payment_method=_label(_part(method)) or _label(_part(charge.get("payment_method_details"))),
-        charge_id=_id(wire.get("latest_charge")),
-        amount_refunded=to_euros(charge.get("amount_refunded") or 0),
-        disputed=bool(charge.get("disputed")),
-        receipt_url=charge.get("receipt_url"),
-        failure_code=error.get("decline_code") or error.get("code"),
-        failure_message=error.get("message"),
-    )
-
-
-def _setup(wire: Wire) -> SetupState:
-    intent = _part(wire.get("setup_intent"))
-    method = _part(intent.get("payment_method"))
-    error = _part(intent.get("last_setup_error"))
-    return SetupState(
-        session_id=wire["id"],
-        status=wire.get("status") or "open",
-        setup_status=intent.get("status") or "requires_payment_method",
-        setup_intent_id=_id(wire.get("setup_intent")),
-        customer_id=_id(wire.get("customer")),
-        client_reference_id=wire.get("client_reference_id"),
-        metadata=_metadata(wire),
-        url=wire.get("url"),
-        livemode=wire["livemode"],
-        payment_method_id=_id(intent.get("payment_method")),
-        payment_method_kind=method.get("type"),
-        payment_method=_label(method),
-        mandate_id=_id(intent.get("mandate")),
-        failure_code=error.get("decline_code") or error.get("code"),
-        failure_message=error.get("message"),
-    )
-
-
-def _charge(wire: Wire) -> ChargeState:
-    return ChargeState(
-        charge_id=wire["id"],
-        payment_intent_id=_id(wire.get("payment_intent")),
-        status=wire["status"],
-        paid=wire["paid"],
-        amount=to_euros(wire["amount"]),
-        amount_refunded=to_euros(wire["amount_refunded"]),
-        refunded=wire["refunded"],
-        disputed=wire["disputed"],
-        currency=wire["currency"],
-        customer_id=_id(wire.get("customer")),
-        metadata=_metadata(wire),
-        created=_time(wire["created"]),
-        livemode=wire["livemode"],
-        payment_method=_label(_part(wire.get("payment_method_details"))),
-        receipt_url=wire.get("receipt_url"),
-        failure_code=wire.get("failure_code"),
-        failure_message=wire.get("failure_message"),
-    )
-
-
-def _refund(wire: Wire) -> RefundState:
-    return RefundState(
-        refund_id=wire["id"],
-        status=wire.get("status") or "pending",
-        amount=to_euros(wire["amount"]),
-        currency=wire["currency"],
-        charge_id=_id(wire.get("charge")),
-        payment_intent_id=_id(wire.get("payment_intent")),
-        reason=wire.get("reason"),
-        failure_reason=wire.get("failure_reason"),
-        metadata=_metadata(wire),
-        created=_time(wire["created"]),
-    )
-
-
-def _dispute(wire: Wire) -> DisputeState:
-    due = _part(wire.get("evidence_details")).get("due_by")
-    return DisputeState(
-        dispute_id=wire["id"],
-        status=wire["status"],
-        amount=to_euros(wire["amount"]),
-        currency=wire["currency"],
-        charge_id=_id(wire.get("charge")),
-        payment_intent_id=_id(wire.get("payment_intent")),
-        reason=wire["reason"],
-        created=_time(wire["created"]),
-        evidence_due_by=_time(due) if due else None,
-        livemode=wire["livemode"],
-    )
-
-
-def _envelope(wire: Wire) -> EventEnvelope:
-    data = wire["data"]["object"]
-    return EventEnvelope(
-        id=wire["id"],
-        type=wire["type"],
-        created=_time(wire["created"]),
-        livemode=wire["livemode"],
-        object_id=data.get("id"),
-        object_type=data.get("object", ""),
-        data=data,
+        payment_intent_id=answers.object_id(error.get("payment_intent")),
     )
