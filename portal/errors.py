@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from portal.db import db, is_unavailable
 from portal.domain.errors import DomainError
+from portal.extensions import login
 
 log = structlog.get_logger()
 PAGES = {400, 401, 403, 404, 405, 413, 422, 429, 500, 503}
@@ -27,6 +28,8 @@ def answer(status: int, **context: object) -> Response:
     """The error page, or JSON for a webhook. Neither asks the database for anything."""
     if request.path.startswith("/webhooks/"):
         return make_response(jsonify(error=status), status)
+    if status >= 500 and "_login_user" not in g:
+        g._login_user = login.anonymous_user()  # who it is could not be read, and reading it again would fail again
     page = status if status in PAGES else (500 if status >= 500 else 400)
     context.setdefault("request_id", g.get("request_id"))
     return make_response(render_template(f"errors/{page}.html", status=status, **context), status)

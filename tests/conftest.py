@@ -154,7 +154,11 @@ class PortalClient(FlaskClient):
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         if self.csrf and str(kwargs.get("method", "GET")).upper() not in {"GET", "HEAD"}:
             kwargs["headers"] = {**dict(kwargs.get("headers") or {}), "X-CSRFToken": self._token()}
-        return super().open(*args, **kwargs)
+        # Each request in a context of its own, as in life: no `g`, no person and no session row is left over from the
+        # test or the request before. What the test has read ends first, or its rollback would undo the request.
+        db.session.rollback()
+        with self.application.app_context():
+            return super().open(*args, **kwargs)
 
     def _token(self) -> str:
         with self.session_transaction() as session:

@@ -1,0 +1,122 @@
+"""Rows that tests need besides the cast. Each writes and commits in its company's scope and returns a detached row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any, TypeVar
+
+from portal.db import db, transaction, utcnow
+from portal.models import (
+    Appointment,
+    BalanceTopup,
+    Call,
+    CallContent,
+    Customer,
+    WebhookEvent,
+)
+from portal.tenancy import all_tenants, tenant_scope
+from tests.cast import Firm
+
+Row = TypeVar("Row")
+_numbers = count(1)
+
+
+def within(firm: Firm, work: Callable[[], Row]) -> Row:
+    """Run one transaction in a company's scope."""
+
+    def scoped() -> Row:
+        with tenant_scope(firm.id):
+            return work()
+
+    return transaction(scoped)
+
+
+def save(firm: Firm, row: Row) -> Row:
+    def work() -> Row:
+        db.session.add(row)
+        db.session.flush()
+        return row
+
+    return within(firm, work)
+
+
+def make_customer(firm: Firm, first: str = "Peter", last: str = "Schäfer", **values: Any) -> Customer:
+    from portal.domain.search_names import search_name
+
+    values = {"phone": "", "search_name": search_name(first, last)} | values
+    return save(firm, Customer(company_id=firm.id, first_name=first, last_name=last, **values))
+
+
+def make_call(firm: Firm, transcript: str | None = None, **values: Any) -> Call:
+    """A finished call of a minute, an hour ago, at the main branch."""
+    started: datetime = values.pop("started_at", utcnow() - timedelta(hours=1))
+    number = f"call_{firm.company.tenant_id}_{next(_numbers)}"
+    values = {
+        "call_id": number,
+        "retell_call_id": number,
+        "branch_id": firm.main.id,
+        "customer_id": firm.customer.id,
+        "phone_number": firm.customer.phone_normalized,
+        "phone_number_id": firm.phone.id,
+        "ended_at": started + timedelta(seconds=60),
+        "duration_seconds": 60,
+        "status": "completed",
+    } | values
+    call = save(firm, Call(company_id=firm.id, started_at=started, **values))
+    if transcript is not None:
+        save(firm, CallContent(company_id=firm.id, call_id=call.id, tenant_token=f"t{firm.id}", transcript=transcript))
+    return call
+
+
+def make_appointment(firm: Firm, start: datetime | None = None, minutes: int = 45, **values: Any) -> Appointment:
+    """A confirmed appointment tomorrow with the stylist of the main branch."""
+    start = start or utcnow().replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
+    values = {
+        "branch_id": firm.main.id,
+        "customer_id": firm.customer.id,
+        "staff_id": firm.stylist.id,
+        "service_id": firm.cut.id,
+        "status": "confirmed",
+    } | values
+    return save(
+        firm, Appointment(company_id=firm.id, start_time=start, end_time=start + timedelta(minutes=minutes), **values)
+    )
+
+
+def make_topup(firm: Firm, amount: str = "100.00", **values: Any) -> BalanceTopup:
+    """A pending top-up with 19 % VAT."""
+    net = Decimal(amount)
+    tax = (net * 19 / 100).quantize(Decimal("0.01"))
+    values = {
+        "amount": net,
+        "tax_rate": Decimal("19.00"),
+        "tax_amount": tax,
+        "gross_amount": net + tax,
+        "payment_method": "stripe",
+        "initiated_by_id": firm.owner.id,
+    } | values
+    return save(firm, BalanceTopup(company_id=firm.id, prepaid_balance_id=firm.balance.id, **values))
+
+
+def make_event(firm: Firm | None = None, **values: Any) -> WebhookEvent:
+    """A stored webhook event that failed."""
+    values = {
+        "provider": "retell",
+        "dedupe_key": f"event-{next(_numbers)}",
+        "event_type": "call_ended",
+        "body": b"{}",
+        "status": "failed",
+        "error": "KeyError: 'call'",
+    } | values
+
+    def work() -> WebhookEvent:
+        with all_tenants("the test writes an event"):
+            row = WebhookEvent(company_id=firm.id if firm else None, **values)
+            db.session.add(row)
+            db.session.flush()
+            return row
+
+    return transaction(work)
