@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,7 +48,8 @@ def _configure(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SECURE=secure,
-        PERMANENT_SESSION_LIFETIME=12 * 3600,
+        PERMANENT_SESSION_LIFETIME=7 * 24 * 3600,
+        SESSION_REFRESH_EACH_REQUEST=False,  # else every static file sets a cookie
         MAX_CONTENT_LENGTH=4 * 1024 * 1024,
         MAX_FORM_MEMORY_SIZE=1024 * 1024,
         WTF_CSRF_TIME_LIMIT=None,
@@ -70,8 +72,10 @@ def _connect_extensions(app: Flask, settings: Settings) -> None:
     import portal.models  # noqa: F401  the mappers must be known before the first query
     from portal import assets, extensions, filters, i18n, observability, security, shell
     from portal.db import configure_encryption
+    from portal.domain import invoices
 
     configure_encryption(settings.encryption_keys)
+    invoices.configure(invoices.Issuer(**asdict(settings.seller)))
     extensions.db.init_app(app)
     extensions.migrate.init_app(app, extensions.db, directory=str(ROOT / "migrations"))
     extensions.csrf.init_app(app)

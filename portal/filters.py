@@ -74,6 +74,14 @@ def clock_span(start: datetime, end: datetime, zone: str | None = None, named: b
     return formats.span(start, end, i18n.language(), _zone(zone), named=named)
 
 
+def recently(value: datetime | None, zone: str | None = None) -> str:
+    """``14:05`` for today, ``22.11., 14:05`` for any other day."""
+    if value is None:
+        return ""
+    is_today = formats.local_day(value, _zone(zone)) == formats.local_day(utcnow(), _zone(zone))
+    return clock(value, zone) if is_today else f"{short_day(value, zone)}, {clock(value, zone)}"
+
+
 def day(value: date | None, zone: str | None = None) -> str:
     """``22.11.2026``."""
     return "" if value is None else formats.day(value, i18n.language(), _zone(zone))
@@ -97,6 +105,11 @@ def long_day(value: date | None, zone: str | None = None, year: bool = False) ->
 def month(value: date | None, zone: str | None = None) -> str:
     """``November 2026``."""
     return "" if value is None else formats.month(value, i18n.language(), _zone(zone))
+
+
+def year(value: date | None, zone: str | None = None) -> str:
+    """``2026``, of the local day."""
+    return "" if value is None else str(formats.local_day(value, _zone(zone)).year)
 
 
 def weekday(value: date | int | None, full: bool = False, zone: str | None = None) -> str:
@@ -138,6 +151,6 @@ def _zone(name: str | None) -> ZoneInfo:
 
 FILTERS = (
     money, rate, typed_amount, number, percent, duration, phone,
-    when, clock, clock_span, day, short_day, weekday_day, long_day, month, weekday, zone_name, change_note,
-    ago, isotime,
+    when, clock, clock_span, recently, day, short_day, weekday_day, long_day, month, year, weekday, zone_name,
+    change_note, ago, isotime,
 )  # fmt: skip

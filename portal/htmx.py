@@ -17,26 +17,26 @@ def wants_part() -> bool:
     return bool(request.htmx) and not whole and request.headers.get("HX-Request-Type") != "full"
 
 
-def page_or_part(page: str, part: str, status: int = 200, **context: Any) -> Response:
+def page_or_part(page: str, part: str, status: int = 200, /, **context: Any) -> Response:
     """The whole page, or for HTMX the part that the page includes."""
     if wants_part():
         return make_response(render_template(part, **context), status)
     return whole_page(page, status, **context)
 
 
-def whole_page(page: str, status: int = 200, **context: Any) -> Response:
+def whole_page(page: str, status: int = 200, /, **context: Any) -> Response:
     """A page with its frame; what the frame shows is read here, not in the template."""
     return make_response(render_template(page, shell=full_frame(), **context), status)
 
 
-def polled(part: str, version: str, **context: Any) -> Response:
+def polled(part: str, version: str, /, **context: Any) -> Response:
     """A live part, or 204 when the browser already shows this ``version``.
 
     The part repeats the version in its own address: ``hx-get="…?v={{ version }}"``.
     """
     if request.args.get("v") == version:
         return Response(status=204)
-    return make_response(render_template(part, version=version, **context))
+    return make_response(render_template(part, **context | {"version": version}))
 
 
 def see_other(url: str) -> Response:

@@ -13,6 +13,7 @@ What ``templates/base.html`` and its parts expect from a page's context (written
     shell.nav               list of Section, from navigation()
     shell.balance_chip      None, or .available (Decimal euros) and, if known, .reach ("until Sat")
     shell.pipeline          None, or .ok, .last_call_at (aware, UTC, or None) and, if known, .text instead of it
+    shell.bell              None, or .unread (a number) and .latest (the newest five notifications)
     shell.search_url        address of the search over everything; no search box without one
     shell.banner            if set, a line on every page: .text and, for the way out, .url (POST) and .label
 
@@ -94,7 +95,7 @@ MENU: tuple[tuple[Any, tuple[Page, ...]], ...] = (
     (
         _l("Business"),
         (
-            Page("balance.index", _l("Balance"), "wallet", Permission.VIEW_BALANCE),
+            Page("balance.index", _l("Balance"), "wallet", Permission.VIEW_BALANCE, also=("invoices", "limits")),
             Page("team.index", _l("Team"), "user-check", Permission.MANAGE_TEAM),
             Page("settings.index", _l("Settings"), "settings", Permission.MANAGE_SETTINGS),
             Page("audit.index", _l("Audit log"), "history", Permission.VIEW_AUDIT),

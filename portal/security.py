@@ -35,5 +35,7 @@ def init_app(app: Flask) -> None:
 
 def _keep_private(response: Response) -> None:
     response.headers.add("Vary", "HX-Request")
+    if response.cache_control.private and response.cache_control.max_age:
+        return  # a view that says so itself: the company's colour stays in the browser for some minutes
     if current_user.is_authenticated or "Set-Cookie" in response.headers:
         response.headers["Cache-Control"] = "no-store"

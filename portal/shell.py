@@ -6,12 +6,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flask import Flask, g, request
+from flask import Flask, g, has_request_context, request
 from flask_babel import gettext as _
 from flask_login import current_user
 
 from portal import navigation, settings
-from portal.domain import audit, identity, overview
+from portal.db import utcnow
+from portal.domain import audit, identity, notifications, overview
 from portal.extensions import login
 from portal.permissions import Permission, may
 from portal.tenancy import tenant_scope
@@ -31,6 +32,7 @@ class Shell:
     balance_chip: overview.BalanceChip | None = None
     pipeline: overview.Pipeline | None = None
     search_url: str | None = None
+    bell: notifications.Bell | None = None
 
 
 def init_app(app: Flask) -> None:
@@ -67,7 +69,7 @@ def _context() -> dict[str, Any]:
 
 def frame() -> Shell:
     """The frame without anything that asks the database; good enough for parts and error pages."""
-    if not current_user.is_authenticated:
+    if not has_request_context() or not current_user.is_authenticated:  # the worker's mails have neither
         return Shell(settings().product_name, None, "", "", "", "auto", [])
     company = current_user.company
     return Shell(
@@ -82,13 +84,13 @@ def frame() -> Shell:
 
 
 def full_frame() -> Shell:
-    """The frame of a whole page, with the balance chip and the pipeline light."""
+    """The frame of a whole page, with the balance chip, the pipeline light and the bell."""
     shell = frame()
     if shell.tenant_id is None:
         return shell
     chip = overview.balance_chip() if may(Permission.VIEW_BALANCE) else None
     light = overview.pipeline() if may(Permission.VIEW_CALLS) else None
-    return replace(shell, balance_chip=chip, pipeline=light)
+    return replace(shell, balance_chip=chip, pipeline=light, bell=notifications.bell(current_user.id, utcnow()))
 
 
 def role_label(role: str) -> str:

@@ -15,6 +15,9 @@ from portal.models import (
     Call,
     CallContent,
     Customer,
+    Invoice,
+    Notification,
+    PortalUser,
     WebhookEvent,
 )
 from portal.tenancy import all_tenants, tenant_scope
@@ -101,6 +104,17 @@ def make_topup(firm: Firm, amount: str = "100.00", **values: Any) -> BalanceTopu
     return save(firm, BalanceTopup(company_id=firm.id, prepaid_balance_id=firm.balance.id, **values))
 
 
+def make_invoice(firm: Firm, amount: str = "100.00", **values: Any) -> Invoice:
+    """The invoice of a top-up that was paid just now, without its PDF."""
+    from portal.domain import invoices
+
+    now = utcnow()
+    topup = make_topup(firm, amount, **{"status": "completed", "completed_at": now} | values)
+    made = within(firm, lambda: invoices.issue_for_topup(db.session.merge(topup), now))
+    assert made is not None
+    return made
+
+
 def make_event(firm: Firm | None = None, **values: Any) -> WebhookEvent:
     """A stored webhook event that failed."""
     values = {
@@ -115,6 +129,26 @@ def make_event(firm: Firm | None = None, **values: Any) -> WebhookEvent:
     def work() -> WebhookEvent:
         with all_tenants("the test writes an event"):
             row = WebhookEvent(company_id=firm.id if firm else None, **values)
+            db.session.add(row)
+            db.session.flush()
+            return row
+
+    return transaction(work)
+
+
+def make_notification(user: PortalUser) -> Notification:
+    """An unread message to one person."""
+
+    def work() -> Notification:
+        with all_tenants("the test writes a notification"):
+            row = Notification(
+                company_id=user.company_id,
+                portal_user_id=user.id,
+                type="test",
+                category="system",
+                title="Hallo",
+                action_url="/notifications",
+            )
             db.session.add(row)
             db.session.flush()
             return row

@@ -84,7 +84,9 @@ def test_generated_columns_compute_themselves(cast: Cast) -> None:
         balance = db.session.scalars(select(PrepaidBalance)).one()
         assert balance.available_balance == balance.current_balance - balance.reserved_balance
     with all_tenants("the test reads the views"):
-        rows = db.session.execute(text("SELECT company_id, total_customers, prepaid_balance FROM company_statistics")).all()
+        rows = db.session.execute(
+            text("SELECT company_id, total_customers, prepaid_balance FROM company_statistics")
+        ).all()
         assert len(rows) == 2
         assert db.session.execute(text("SELECT COUNT(*) FROM active_appointments")).scalar() in (0, 1)
 
@@ -199,7 +201,9 @@ def test_units_do_not_nest_and_nothing_is_written_outside_of_one(cast: Cast) -> 
     db.session.rollback()
 
 
-@pytest.mark.parametrize("statement", ["UPDATE balance_transactions SET amount = 1", "DELETE FROM balance_transactions"])
+@pytest.mark.parametrize(
+    "statement", ["UPDATE balance_transactions SET amount = 1", "DELETE FROM balance_transactions"]
+)
 def test_the_ledger_refuses_change_in_the_database_itself(cast: Cast, statement: str) -> None:
     from portal.models import BalanceTransaction
 

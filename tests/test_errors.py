@@ -59,7 +59,10 @@ def test_a_request_id_of_nonsense_is_not_taken_over(client: PortalClient) -> Non
 def test_health_readiness_and_metrics(client: PortalClient, cast: Cast) -> None:
     assert client.get("/healthz").text == "ok\n"
     ready = client.get("/readyz")
-    assert (ready.status_code, ready.json) == (200, {"ready": True, "database": "ok", "migrated": True, "inbox_stale": False})
+    assert (ready.status_code, ready.json) == (
+        200,
+        {"ready": True, "database": "ok", "migrated": True, "inbox_stale": False},
+    )
     assert client.get("/metrics").status_code == 404
 
 

@@ -18,9 +18,14 @@ def scope_of(company_id: int | None) -> str:
 
 
 def heard(provider: str, company_id: int | None, now: datetime) -> None:
-    """A rightly signed event has come in. Needs ``all_tenants`` and a transaction."""
+    """A rightly signed event has come in. Needs ``all_tenants`` and a transaction.
+
+    What was refused is counted from here on: the light says how many since the last good one.
+    """
     row = _ensure(provider, company_id)
-    db.session.execute(update(PipelineHeartbeat).where(PipelineHeartbeat.id == row).values(last_event_at=now))
+    db.session.execute(
+        update(PipelineHeartbeat).where(PipelineHeartbeat.id == row).values(last_event_at=now, refused_requests=0)
+    )
 
 
 def refused(provider: str, company_id: int | None, now: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flask_login import UserMixin
-from sqlalchemy import select
+from sqlalchemy import Boolean, String, and_, null, select, type_coerce
 
 from portal.db import db
 from portal.models import Company, PortalUser, PortalUserBranch, PortalUserPermission, UserPreference
@@ -58,23 +58,25 @@ def load(token: str) -> Identity | None:
     if not (user_id.isdigit() and version.isdigit()):
         return None
     with all_tenants("a session names its person before the company is known"):
-        user = db.session.get(PortalUser, int(user_id))
-        if user is None or not user.is_active or user.session_version != int(version):
+        found = db.session.execute(
+            select(PortalUser, Company, UserPreference.preference_value)
+            .outerjoin(Company, Company.id == PortalUser.company_id)
+            .outerjoin(
+                UserPreference,
+                and_(UserPreference.portal_user_id == PortalUser.id, UserPreference.preference_key == "theme"),
+            )
+            .where(PortalUser.id == int(user_id))
+        ).first()
+        if found is None:
             return None
-        return snapshot(user)
+        user, company, theme = found
+        if not user.is_active or user.session_version != int(version) or (company and not company.is_active):
+            return None
+        return _snapshot(user, company, theme)
 
 
-def snapshot(user: PortalUser) -> Identity | None:
-    """A person's identity; None when their company is deactivated. Needs ``all_tenants``."""
-    company = db.session.get(Company, user.company_id) if user.company_id else None
-    if company is not None and not company.is_active:
-        return None
-    branches = db.session.scalars(select(PortalUserBranch.branch_id).where(PortalUserBranch.portal_user_id == user.id))
-    exceptions = db.session.execute(
-        select(PortalUserPermission.permission, PortalUserPermission.granted).where(
-            PortalUserPermission.portal_user_id == user.id
-        )
-    )
+def _snapshot(user: PortalUser, company: Company | None, theme: str | None) -> Identity:
+    branch_ids, exceptions = _branches_and_exceptions(user.id)
     return Identity(
         id=user.id,
         session_version=user.session_version,
@@ -84,22 +86,29 @@ def snapshot(user: PortalUser) -> Identity | None:
         staff_id=user.staff_id,
         language=user.language,
         timezone=user.timezone,
-        theme=preference(user.id, "theme", "auto"),
+        theme=theme or "auto",
         company=_card(company) if company else None,
-        branch_ids=list(branches),
-        permissions=permissions_of(user.role, {row.permission: row.granted for row in exceptions}),
+        branch_ids=branch_ids,
+        permissions=permissions_of(user.role, exceptions),
+    )
+
+
+def _branches_and_exceptions(user_id: int) -> tuple[list[int], dict[str, bool]]:
+    """Both in one statement: every page of every person asks it."""
+    branches = select(
+        PortalUserBranch.branch_id,
+        type_coerce(null(), String).label("permission"),
+        type_coerce(null(), Boolean).label("granted"),
+    ).where(PortalUserBranch.portal_user_id == user_id)
+    exceptions = select(null().label("branch_id"), PortalUserPermission.permission, PortalUserPermission.granted).where(
+        PortalUserPermission.portal_user_id == user_id
+    )
+    rows = db.session.execute(branches.union_all(exceptions)).all()
+    return (
+        [branch_id for branch_id, _, _ in rows if branch_id is not None],
+        {permission: bool(granted) for branch_id, permission, granted in rows if branch_id is None},
     )
 
 
 def _card(company: Company) -> CompanyCard:
     return CompanyCard(company.id, company.tenant_id, company.name, company.timezone, company.country)
-
-
-def preference(user_id: int, key: str, default: str) -> str:
-    """One stored preference of a person."""
-    found = db.session.scalar(
-        select(UserPreference.preference_value).where(
-            UserPreference.portal_user_id == user_id, UserPreference.preference_key == key
-        )
-    )
-    return default if found is None else str(found)

@@ -22,14 +22,19 @@ class BalanceChip:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """When the last call event came in, and whether any sender has been refused since."""
+    """When the last call event came in, and how many deliveries have been turned away since."""
 
     last_call_at: datetime | None
-    refused: bool
+    refused: int
 
     @property
     def ok(self) -> bool:
         return not self.refused
+
+    @property
+    def version(self) -> str:
+        """Changes when the light would say something else."""
+        return f"{self.last_call_at.timestamp() if self.last_call_at else 0:.0f}-{self.refused}"
 
 
 def balance_chip() -> BalanceChip | None:
@@ -46,6 +51,7 @@ def pipeline() -> Pipeline:
         )
     )
     if beat is None:
-        return Pipeline(None, False)
+        return Pipeline(None, 0)
     last, refused = beat.last_event_at, beat.last_refused_at
-    return Pipeline(last, refused is not None and (last is None or refused > last))
+    since = refused is not None and (last is None or refused > last)
+    return Pipeline(last, max(beat.refused_requests, 1) if since else 0)

@@ -126,11 +126,17 @@ def _do(job: Claimed) -> None:
         message = f"{type(error).__name__}: {error}"[:2000]
         transaction(lambda: _put_off(job, message))
     else:
-        transaction(lambda: _finish(job.id))
+        transaction(lambda: _finish(job))
 
 
-def _finish(job_id: int) -> None:
-    _set(job_id, status="done", done_at=utcnow(), next_attempt_at=None, error=None)
+def _finish(job: Claimed) -> None:
+    """Mark it done, unless it has been enqueued again meanwhile, which sets its attempts back."""
+    with all_tenants("the worker serves every company"):
+        rows_changed(
+            update(OutboxJob)
+            .where(OutboxJob.id == job.id, OutboxJob.attempts == job.attempts)
+            .values(status="done", done_at=utcnow(), next_attempt_at=None, error=None)
+        )
 
 
 def _put_off(job: Claimed, message: str) -> None:

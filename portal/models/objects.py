@@ -40,6 +40,11 @@ FROM companies c
 APPEND_ONLY = ("balance_transactions", "audit_logs", "recording_accesses")
 # Documents stay as issued; only the file made from them may be added, once.
 IMMUTABLE = ("invoice_lines",)
+INVOICE_AS_ISSUED = (
+    "id", "company_id", "topup_id", "kind", "corrects_id", "number", "issued_on", "supplied_on", "seller", "customer",
+    "language", "currency", "tax_category", "tax_rate", "net_amount", "tax_amount", "gross_amount", "reason",
+    "created_at",
+)  # fmt: skip
 
 NOW = {"sqlite": "datetime('now')", "mysql": "UTC_TIMESTAMP()"}
 
@@ -83,10 +88,8 @@ def _refusal(dialect: str, name: str, table: str, action: str, when: str = "") -
 
 
 def _invoice_triggers(dialect: str) -> dict[str, str]:
-    changed = "OLD.pdf IS NOT NULL OR " + " OR ".join(
-        f"NEW.{column} <> OLD.{column}"
-        for column in ("company_id", "kind", "number", "issued_on", "net_amount", "tax_amount", "gross_amount")
-    )
+    differs = "NEW.{0} IS NOT OLD.{0}" if dialect == "sqlite" else "NOT (NEW.{0} <=> OLD.{0})"
+    changed = " OR ".join(["OLD.pdf IS NOT NULL", *(differs.format(column) for column in INVOICE_AS_ISSUED)])
     return {
         "invoices_no_update": _refusal(dialect, "invoices_no_update", "invoices", "UPDATE", changed),
         "invoices_no_delete": _refusal(dialect, "invoices_no_delete", "invoices", "DELETE"),

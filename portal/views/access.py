@@ -57,7 +57,7 @@ def login_page() -> Response | tuple[str, int] | str:
     session.clear()
     login_user(person)
     session.permanent = True
-    return see_other(_own_path(request.args.get("next")) or home())
+    return see_other(own_path(request.args.get("next")) or home())
 
 
 def _login_page(form: LoginForm, status: int) -> tuple[str, int]:
@@ -143,7 +143,7 @@ def home() -> str:
     return url_for("dashboard.index") if may(Permission.VIEW_DASHBOARD) else url_for("balance.index")
 
 
-def _own_path(target: str | None) -> str | None:
+def own_path(target: str | None) -> str | None:
     """``next`` when it is a path of ours; an address elsewhere would be an open redirect."""
     if not target or not target.startswith("/") or target.startswith(("//", "/\\")) or "\\" in target:
         return None

@@ -93,6 +93,24 @@ def test_the_same_key_waits_once_and_starts_anew_when_done(cast: Cast, handled: 
     assert handled == [{"n": 1}, {"n": 3}]
 
 
+def test_what_is_enqueued_while_its_job_runs_is_done_afterwards(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def handle(payload: dict[str, Any]) -> None:
+        seen.append(payload["n"])
+        if payload["n"] == 1:
+            enqueue(key="k", n=2)
+
+    monkeypatch.setattr(jobs, "outbox_handlers", lambda: {"test": handle})
+    enqueue(key="k", n=1)
+    worker.drain_outbox(utcnow())
+    worker.drain_outbox(utcnow() + timedelta(seconds=1))
+    worker.drain_outbox(utcnow() + timedelta(days=1))
+    assert seen == [1, 2]
+
+
 def test_a_periodic_job_runs_when_due_and_for_one_worker_only(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = []
     monkeypatch.setattr(jobs, "periodic_jobs", lambda: {"tick": (60, runs.append)})

@@ -44,7 +44,9 @@ def test_a_refusal_says_the_same_for_known_and_unknown_addresses(client: PortalC
     assert strip.sub("", known.text) == strip.sub("", unknown.text)
 
 
-@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example", "evil", "javascript:x"])
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "evil", "javascript:x"]
+)
 def test_next_leads_only_to_our_own_pages(client: PortalClient, cast: Cast, target: str) -> None:
     assert log_in(client, cast.salon.owner.email, next=target).location == "/"
 
@@ -100,7 +102,9 @@ def test_changing_the_password_keeps_this_browser_signed_in_and_no_other(client:
     other = client.application.test_client()
     log_in(client, cast.salon.owner.email)
     log_in(other, cast.salon.owner.email)
-    wrong = client.post("/password/change", data={"current": "x", "password": "a much better one", "again": "a much better one"})
+    wrong = client.post(
+        "/password/change", data={"current": "x", "password": "a much better one", "again": "a much better one"}
+    )
     assert wrong.status_code == 422
     data = {"current": PASSWORD, "password": "a much better one", "again": "a much better one"}
     assert client.post("/password/change", data=data).status_code == 303

@@ -1,0 +1,291 @@
+"""What the people of the business did in the demo: worked off calls, wrote notes, left traces, were told things."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from portal.demo.days import Visit
+from portal.demo.records import Recorder
+from portal.demo.rings import Duty, Ring
+from portal.domain.heartbeat import scope_of
+from portal.models import (
+    Appointment,
+    AuditLog,
+    BalanceTopup,
+    BillingRate,
+    CallFollowup,
+    CallNote,
+    Company,
+    Customer,
+    CustomerNote,
+    CustomerPhone,
+    CustomerRelationship,
+    Notification,
+    PipelineHeartbeat,
+    PortalUser,
+)
+
+WORKED_OFF = timedelta(days=3, hours=12)  # what is older has been dealt with
+AUDITED = timedelta(days=21)
+DONE = (
+    "Zurückgerufen, geklärt.",
+    "Erreicht, alles besprochen.",
+    "Rückruf erledigt, Termin vereinbart.",
+    "Per E-Mail beantwortet.",
+)
+RANG_AGAIN = "Hat selbst wieder angerufen."
+SETTLED = {
+    "complaint": ("Entschuldigt und Nachbesserung angeboten.", "Gutschein über 15 € geschickt."),
+    "promise": ("Termin nachgetragen und bestätigt.",),
+    "transfer_failed": ("Selbst zurückgerufen.",),
+}  # fmt: skip
+NOTES = {
+    "salon": (
+        "Allergisch gegen Ammoniak, nur ammoniakfreie Farben.", "Kommt gern zehn Minuten früher.",
+        "Mag keine Musik beim Waschen.", "Farbe: 7/44 mit 6 %, 25 Minuten.", "Bringt oft ihre Tochter mit.",
+        "Rollstuhl, bitte Platz 2 freihalten.", "Zahlt immer bar.", "Möchte nur zu Sofia.", "Empfindliche Kopfhaut.",
+        "Trinkt Espresso, ohne Zucker.", "Bitte per SMS erinnern.", "Spricht wenig Deutsch, gut Englisch.",
+    ),
+    "practice": (
+        "Hört schlecht, bitte deutlich sprechen.", "Bevorzugt frühe Termine.", "Angehörige dürfen Auskunft bekommen.",
+        "Marcumar-Patient, Werte alle vier Wochen.", "Bitte immer an die Versichertenkarte erinnern.",
+        "Kommt mit dem Bus, Termine nicht vor 9 Uhr.", "Impfausweis liegt als Kopie vor.",
+    ),
+}  # fmt: skip
+CALL_NOTES = (
+    "Zurückgerufen, nicht erreicht. Morgen noch einmal.",
+    "Hat sich bedankt.",
+    "Bitte beim nächsten Mal ansprechen.",
+)
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+OFFICE_IP = "203.0.113.17"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One line of the audit log to be."""
+
+    at: datetime
+    user: int | None
+    action: str
+    model: type[Any]
+    row: int
+    old: dict[str, Any]
+    new: dict[str, Any]
+
+
+class Office:
+    """Adds to a company's rows what its people did; everything that it points at is recorded already."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.made, self.rows, self.story, self.ids = recorder, recorder.rows, recorder.story, recorder.ids
+        self.rng, self.now = self.story.rng, self.story.now
+        self.owner, self.manager, self.clerk = self.ids.users[:3]
+
+    def work(self) -> None:
+        for number, ring in enumerate(self.story.rings):
+            for duty in ring.duties:
+                self._followup(number, ring, duty)
+        self._notes()
+        self._relations()
+        self._one_is_blocked()
+        self._audit()
+        self._notifications()
+        self._heartbeats()
+
+    def _stamp(self, created: datetime, updated: datetime | None = None) -> dict[str, Any]:
+        return {"company_id": self.ids.company, "created_at": created, "updated_at": updated or created}
+
+    # ---- Calls that need somebody ----
+
+    def _followup(self, number: int, ring: Ring, duty: Duty) -> None:
+        age = self.now - ring.ended
+        values: dict[str, Any] = {"status": "open", "closed_at": None, "closed_by": None, "resolution": None}
+        if age > WORKED_OFF:
+            values = self._dealt_with(ring, duty)
+        elif age > timedelta(hours=20) and duty.reason == "complaint":
+            values |= {"status": "in_progress"}
+        taken = values["status"] != "open"
+        self.rows.add(
+            CallFollowup,
+            call_id=self.made.calls[number],
+            customer_id=None if ring.person is None else self.made.customers[ring.person],
+            reason=duty.reason,
+            detail=duty.detail,
+            priority="high" if duty.urgent else "normal",
+            assigned_to=self.manager if taken else None,
+            due_at=ring.ended + (timedelta(hours=2) if duty.urgent else timedelta(hours=24)),
+            **values,
+            **self._stamp(ring.ended, values["closed_at"]),
+        )
+
+    def _dealt_with(self, ring: Ring, duty: Duty) -> dict[str, Any]:
+        closed = ring.ended + timedelta(hours=self.rng.uniform(0.5, 30))
+        by_itself = duty.reason == "callback" and self.rng.random() < 0.2
+        return {
+            "status": "resolved" if by_itself or self.rng.random() < 0.94 else "dismissed",
+            "closed_at": closed,
+            "closed_by": None if by_itself else self.rng.choice((self.manager, self.clerk)),
+            "resolution": RANG_AGAIN if by_itself else self.rng.choice(SETTLED.get(duty.reason, DONE)),
+        }
+
+    # ---- What they wrote ----
+
+    def _notes(self) -> None:
+        named = [number for number, person in enumerate(self.story.people) if person.last_name and person.known]
+        for body in NOTES[self.story.firm.business] * 2:
+            at = self.now - timedelta(days=self.rng.uniform(1, 85))
+            author = self.rng.choice((self.owner, self.manager, self.clerk))
+            customer = self.made.customers[self.rng.choice(named)]
+            self.rows.add(CustomerNote, customer_id=customer, author_id=author, body=body, **self._stamp(at))
+        spoken = [number for number, ring in enumerate(self.story.rings) if ring.dialogue is not None]
+        for number in self.rng.sample(spoken, min(18, len(spoken))):
+            at = min(self.story.rings[number].ended + timedelta(hours=self.rng.uniform(0.2, 9)), self.now)
+            body = self.rng.choice(CALL_NOTES)
+            call = self.made.calls[number]
+            self.rows.add(CallNote, call_id=call, author_id=self.manager, body=body, **self._stamp(at))
+        for number in self.rng.sample(named, 8):
+            person = self.story.people[number]
+            phone = f"+49{self.story.firm.places[person.home].area}{self.rng.randint(2_000_000, 8_999_999)}"
+            self.rows.add(
+                CustomerPhone,
+                customer_id=self.made.customers[number],
+                phone=phone,
+                phone_normalized=phone,
+                label=self.rng.choice(("Arbeit", "Festnetz", "Mutter")),
+                **self._stamp(self.now - timedelta(days=60)),
+            )
+
+    def _relations(self) -> None:
+        """Families on one line, some confirmed by a person."""
+        families: dict[int, list[int]] = {}
+        for number, person in enumerate(self.story.people):
+            if person.family is not None:
+                families.setdefault(person.family, []).append(self.made.customers[number])
+        for family, members in families.items():
+            confirmed = family % 2 == 0
+            at = self.now - timedelta(days=40 + family)
+            for other in members[1:]:
+                self.rows.add(
+                    CustomerRelationship,
+                    customer_id=members[0],
+                    related_customer_id=other,
+                    relationship_type="family",
+                    confidence_score=100 if confirmed else 85,
+                    matching_details={"phone": True, "last_name": True},
+                    status="user_confirmed" if confirmed else "auto_detected",
+                    confirmed_by=self.manager if confirmed else None,
+                    confirmed_at=at if confirmed else None,
+                    **self._stamp(at),
+                )
+
+    def _one_is_blocked(self) -> None:
+        """Who never comes: four no-shows in a row would be told by the notes."""
+        calls = {ring.person for ring in self.story.rings}
+        coming = {visit.person for visit in self.story.calendar.visits if visit.start > self.now}
+        quiet = [
+            number
+            for number, person in enumerate(self.story.people)
+            if person.known and person.last_name and person.family is None and number not in calls | coming
+        ]
+        if quiet:
+            reason = "Mehrfach nicht erschienen und am Telefon ausfallend geworden."
+            self.rows.amend(Customer, self.made.customers[quiet[-1]], is_blocked=True, blocked_reason=reason)
+
+    # ---- Traces ----
+
+    def _audit(self) -> None:
+        since = self.now - AUDITED
+        traces = [trace for visit in self.story.calendar.visits for trace in self._traces(visit) if trace.at >= since]
+        for trace in sorted(traces + self._beginnings(), key=lambda one: one.at):
+            self.rows.add(
+                AuditLog,
+                company_id=self.ids.company,
+                user_id=trace.user,
+                action=trace.action,
+                model_type=trace.model.__tablename__,
+                model_id=trace.row,
+                old_values=trace.old or None,
+                new_values=trace.new,
+                ip_address=OFFICE_IP if trace.user else None,
+                user_agent=BROWSER if trace.user else None,
+                created_at=trace.at,
+            )
+
+    def _beginnings(self) -> list[Trace]:
+        """How the company came here, and what it has paid."""
+        opened, firm = self.story.account.opened_at, self.story.firm
+        made = [
+            Trace(opened, None, "company.created", Company, self.ids.company, {}, {"name": firm.name}),
+            Trace(opened, None, "rate.set", BillingRate, self.ids.rate, {}, {"rate_per_minute": "0.4200"}),
+        ]
+        for user, login in zip(self.ids.users, firm.logins, strict=True):
+            new = {"email": login.email, "role": login.role}
+            made.append(Trace(opened, None, "user.created", PortalUser, user, {}, new))
+        for topup, at in self.story.topups:
+            made.append(
+                Trace(at, None, "topup.completed", BalanceTopup, topup, {}, {"payment_method": "bank_transfer"})
+            )
+        return made
+
+    def _traces(self, visit: Visit) -> list[Trace]:
+        """The steps of one appointment, as the portal itself would have written them down."""
+        row, before = self.made.appointments[id(visit)], {"status": "confirmed"}
+        at_desk = visit.source in {"admin", "walk_in"}
+        shown = {**before, "start_time": visit.start.isoformat(), "source": visit.source}
+        steps: list[tuple[datetime, int | None, str, dict[str, Any], dict[str, Any]]] = []
+        steps.append((visit.created_at, self.manager if at_desk else None, "created", {}, shown))
+        if visit.cancelled_at is not None:
+            by_staff = self.clerk if visit.cancelled_by == "staff" else None
+            steps.append((visit.cancelled_at, by_staff, "cancelled", before, {"status": "cancelled"}))
+        if visit.status in {"completed", "no_show"}:
+            at = min(visit.end + timedelta(minutes=3), self.now)
+            steps.append((at, self.clerk, visit.status, before, {"status": visit.status}))
+        return [
+            Trace(at, user, f"appointment.{action}", Appointment, row, old, new) for at, user, action, old, new in steps
+        ]
+
+    def _notifications(self) -> None:
+        titles = {"complaint": "Beschwerde am Telefon", "promise": "Termin zugesagt, aber nicht gebucht"}
+        since = self.now - timedelta(days=10)
+        for number, ring in enumerate(self.story.rings):
+            for duty in ring.duties:
+                if duty.reason in titles and ring.ended > since:
+                    url = f"/calls/{self.made.calls[number]}"
+                    for user in (self.owner, self.manager):
+                        self._notify(user, "call.followup", "call", titles[duty.reason], duty.detail, url, ring.ended)
+        for topup, at in self.story.topups:
+            url = f"/balance/topups/{topup}"
+            self._notify(self.owner, "topup.completed", "billing", "Aufladung gutgeschrieben", None, url, at)
+
+    def _notify(
+        self, user: int, kind: str, category: str, title: str, body: str | None, url: str, at: datetime
+    ) -> None:
+        old = self.now - at > timedelta(days=2)
+        self.rows.add(
+            Notification,
+            portal_user_id=user,
+            type=kind,
+            category=category,
+            title=title,
+            body=body,
+            action_url=url,
+            dedupe_key=f"demo:{kind}:{url}",
+            read_at=at + timedelta(hours=5) if old else None,
+            **self._stamp(at),
+        )
+
+    def _heartbeats(self) -> None:
+        """Every sender was heard when its last event came."""
+        last_call = max(ring.ended for ring in self.story.rings) + timedelta(seconds=15)
+        last_booking = max(visit.created_at for visit in self.story.calendar.visits if visit.source in {"phone", "web"})
+        for provider, at in (("retell", last_call), ("calcom", last_booking)):
+            self.rows.add(
+                PipelineHeartbeat,
+                scope=scope_of(self.ids.company),
+                provider=provider,
+                last_event_at=min(at, self.now),
+                **self._stamp(self.story.account.opened_at, at),
+            )

@@ -1,0 +1,161 @@
+"""A sheet of the calendar as plain values, ready to be drawn.
+
+Positions are CSS classes of ``grid.css``: ``r12 s9 l1-2`` is row 12, nine rows long, first of two lanes. Times are UTC.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from portal.domain.availability import Interval
+from portal.domain.sheet_axis import Tick
+from portal.domain.slots import OPEN
+
+
+@dataclass(frozen=True)
+class Named:
+    """A branch or a person to choose from."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An appointment on a sheet. ``who`` is '' for customers without a name. Times are UTC."""
+
+    id: int
+    version: int
+    status: str
+    arrived: bool
+    start: datetime
+    end: datetime
+    who: str
+    phone: str | None
+    what: str
+    staff_id: int | None
+    staff: str
+    note: str | None
+    visit: int
+    by_phone: bool
+    running: bool
+    clash: bool
+    gone: bool
+    buffer_before: int
+    buffer_after: int
+    place: str = ""
+    rows: int = 0
+    lane: str = ""
+
+    @property
+    def minutes(self) -> int:
+        return int((self.end - self.start).total_seconds()) // 60
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
+
+
+@dataclass(frozen=True)
+class Band:
+    """A stretch of a column without appointments: off, break, absence, closed or buffer."""
+
+    kind: str
+    place: str
+    start: datetime
+    end: datetime
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class FreeTime:
+    start: datetime
+    place: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A person on a day sheet, a day on a week sheet. ``staff_id`` None on a day sheet: without a person."""
+
+    key: str
+    name: str
+    day: date
+    staff_id: int | None
+    entries: list[Entry]
+    bands: list[Band]
+    free: list[FreeTime]
+    hours: list[Interval] | None
+    away: str
+    is_today: bool
+    now_row: int | None
+
+    @property
+    def count(self) -> int:
+        return sum(entry.status != "cancelled" for entry in self.entries)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a list by time: an appointment, free time, a break or an absence."""
+
+    kind: str
+    start: datetime
+    end: datetime
+    entry: Entry | None = None
+    is_next: bool = False
+    is_today: bool = False
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Clash:
+    staff: str
+    start: datetime
+    end: datetime
+    names: tuple[str, str]
+    later_id: int
+
+
+@dataclass(frozen=True)
+class Sheet:
+    view: str
+    day: date
+    today: date
+    days: list[date]
+    zone: str
+    branch: Named | None
+    staff: Named | None
+    branches: list[Named]
+    people: list[Named]
+    columns: list[Column]
+    closed_days: list[date]
+    ticks: tuple[Tick, ...]
+    rows: int
+    now: datetime | None
+    now_row: int | None
+    clashes: list[Clash]
+    lines: list[Line]
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [entry for column in self.columns for entry in column.entries]
+
+    @property
+    def count(self) -> int:
+        return sum(column.count for column in self.columns)
+
+    @property
+    def unconfirmed(self) -> int:
+        return sum(entry.status == "scheduled" for entry in self.entries)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether days hold more lanes than can be read: then a week is better as lists."""
+        return self.view == "week" and any(entry.lane.endswith(("-4", "-6", "-12")) for entry in self.entries)
+
+    @property
+    def version(self) -> str:
+        """Changes with whatever would be drawn differently."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]

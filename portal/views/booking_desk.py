@@ -1,0 +1,213 @@
+"""What stands behind the form of an appointment: what may be chosen, what is free, and the plan that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from flask import request
+from sqlalchemy import or_, select
+from werkzeug.datastructures import MultiDict
+
+from portal import formats, i18n
+from portal.db import db, utcnow
+from portal.domain import amounts, booking_rules, customer_search, customers, slots, timetable
+from portal.domain.slots import Plan, plan_of
+from portal.forms.appointments import NEW_CUSTOMER, AppointmentForm
+from portal.models import Appointment, Branch, Call, Customer, Service, Staff
+from portal.permissions import visible_branch_ids
+
+WITHOUT_SERVICE = timedelta(minutes=30)  # what free times are looked for until the length is known
+
+
+@dataclass
+class Desk:
+    """A form at work. ``row`` is the appointment that is edited, ``call`` the one that a new one comes from."""
+
+    form: AppointmentForm
+    branches: Sequence[Branch]
+    services: Sequence[Service]
+    row: Appointment | None = None
+    call: Call | None = None
+
+    @property
+    def branch(self) -> Branch:
+        return next((branch for branch in self.branches if branch.id == self.form.branch.data), self.branches[0])
+
+    @property
+    def service(self) -> Service | None:
+        return next((service for service in self.services if service.id == self.form.service.data), None)
+
+    @property
+    def length(self) -> timedelta:
+        """How long the service takes."""
+        return timedelta(minutes=self.service.duration_minutes) if self.service else WITHOUT_SERVICE
+
+    # ---- What is chosen -----------------------------------------------------------------------------------------
+
+    def plan(self) -> Plan:
+        """What is to be booked; a new customer is written. Only inside a transaction, and of a valid form."""
+        start, end = self._times()
+        plan = Plan(
+            branch_id=self.branch.id,
+            customer_id=self._customer_id(),
+            staff_id=self.form.staff.data,
+            start=start,
+            end=end,
+            service_id=self.form.service.data,
+            price=amounts.parse(self.form.price.data) if self.form.price.data else None,
+            internal_notes=(self.form.notes.data or "").strip() or None,
+        )
+        return plan if self.row is None else self._kept(plan, plan_of(self.row))
+
+    def _kept(self, plan: Plan, before: Plan) -> Plan:
+        """What the form does not show stays; another service brings its own price unless one was typed."""
+        plan = replace(plan, customer_notes=before.customer_notes)
+        if plan.service_id == before.service_id:
+            return replace(
+                plan, title=before.title, buffer_before=before.buffer_before, buffer_after=before.buffer_after
+            )
+        return replace(plan, price=None if plan.price == before.price else plan.price)
+
+    def _times(self) -> tuple[datetime, datetime]:
+        day, start, until = self.form.date.data, self.form.time.data, self.form.until.data
+        zone = timetable.zone_of(self.branch)
+        begin, end = booking_rules.local_times(zone, day, start, until, self.length)
+        if self.row is not None and _typed(self.row.start_time, zone) == (day, start):
+            # The second coming of a doubled hour looks like its first.
+            end += self.row.start_time - begin if until is None else timedelta(0)
+            begin = self.row.start_time
+        return begin, end
+
+    def _customer_id(self) -> int:
+        form = self.form
+        if form.customer.data != NEW_CUSTOMER:
+            return int(form.customer.data or 0)
+        return customers.upsert_attendee(form.new_name.data, form.new_phone.data, form.new_email.data, utcnow()).id
+
+    # ---- What there is to choose from ---------------------------------------------------------------------------
+
+    def choices(self) -> dict[str, Any]:
+        """Everything that the page of the form shows besides its fields."""
+        return {"branches": self.branches, "service": self.service, **self.people(), **self.times()}
+
+    def people(self) -> dict[str, Any]:
+        """Suggested customers, the chosen one first."""
+        form, query = self.form, (self.form.q.data or "").strip()
+        found = customer_search.suggestions(query, i18n.country()) if query else []
+        chosen_id = int(form.customer.data) if (form.customer.data or "").isdecimal() else None
+        if chosen_id is not None and all(hit.id != chosen_id for hit in found):
+            chosen = db.session.get(Customer, chosen_id)
+            found = [chosen, *found] if chosen is not None and chosen.is_active else found
+        names = {hit.id: customer_search.segments(hit.full_name or "", query) for hit in found}
+        return {"hits": found, "names": names, "query": query, "is_new": form.customer.data == NEW_CUSTOMER}
+
+    def times(self) -> dict[str, Any]:
+        """Free times of the chosen person on the chosen day."""
+        form, day = self.form, self.form.date.data
+        if not day or not form.staff.data or self._staff_name() is None:
+            return {"free": [], "looked": False, "staff_name": "", "service": self.service}
+        start, end = booking_rules.local_times(timetable.zone_of(self.branch), day, time(12), None, self.length)
+        plan = Plan(self.branch.id, 0, form.staff.data, start, end, buffer_after=self._buffer())
+        free = slots.free_times(plan, utcnow(), self.row.id if self.row else None)
+        return {"free": [slot.start for slot in free], "looked": True, "staff_name": self._staff_name(), "service": self.service}
+
+    def _buffer(self) -> int:
+        return self.service.buffer_time_minutes if self.service else 0
+
+    def _staff_name(self) -> str | None:
+        return next((name for value, name in self.form.staff.choices if value == self.form.staff.data), None)
+
+
+def open_desk(row: Appointment | None = None, values: MultiDict[str, str] | None = None) -> Desk:
+    """A desk for a new appointment, for ``row``, or (``values``) for the parts of a form that is being filled in."""
+    visible = visible_branch_ids()
+    branches = _branches(visible, row)
+    services = _services(row)
+    call = _call(visible) if row is None else None
+    posted = request.form if request.method == "POST" else values
+    form = AppointmentForm(
+        formdata=posted,
+        data=_given(row) if row is not None else _asked(branches, call),
+        meta={"csrf": values is None},
+    )
+    form.offer(branches, bookable_staff(visible, row.staff_id if row else None), services)
+    return Desk(form, branches, services, row, call)
+
+
+def _branches(visible: list[int] | None, row: Appointment | None) -> list[Branch]:
+    usable = Branch.is_active if row is None else or_(Branch.is_active, Branch.id == row.branch_id)
+    query = select(Branch).where(usable).order_by(Branch.is_primary.desc(), Branch.id)
+    return list(db.session.scalars(query if visible is None else query.where(Branch.id.in_(visible))))
+
+
+def _services(row: Appointment | None) -> list[Service]:
+    usable = Service.is_active if row is None else or_(Service.is_active, Service.id == row.service_id)
+    return list(db.session.scalars(select(Service).where(usable).order_by(Service.name, Service.id)))
+
+
+def bookable_staff(visible: list[int] | None, kept: int | None) -> list[Staff]:
+    """Who takes appointments at the reader's branches, and who has this one already."""
+    usable = Staff.is_active & Staff.is_available
+    if visible is not None:
+        usable &= or_(Staff.branch_id.in_(visible), Staff.branch_id.is_(None))
+    query = select(Staff).where(usable if kept is None else or_(usable, Staff.id == kept))
+    return list(db.session.scalars(query.order_by(Staff.first_name, Staff.last_name, Staff.id)))
+
+
+def _call(visible: list[int] | None) -> Call | None:
+    """The call that the form was opened from, if the reader may know of it."""
+    call_id = request.values.get("call", type=int)
+    call = db.session.get(Call, call_id) if call_id else None
+    hidden = call is not None and visible is not None and call.branch_id not in {None, *visible}
+    return None if hidden else call
+
+
+def _asked(branches: Sequence[Branch], call: Call | None) -> dict[str, Any]:
+    """What the address of a new appointment asks for."""
+    args = request.args
+    customer = args.get("customer", type=int) or (call.customer_id if call else None)
+    branch = args.get("branch", type=int) or (call.branch_id if call else None)
+    return {
+        "branch": branch or (branches[0].id if branches else None),
+        "customer": str(customer) if customer else None,
+        "service": args.get("service", type=int),
+        "staff": args.get("staff", type=int),
+        "date": _read(date.fromisoformat, args.get("date")) or utcnow().astimezone(i18n.zone()).date(),
+        "time": _read(time.fromisoformat, args.get("time")),
+        "call": call.id if call else None,
+    }
+
+
+def _given(row: Appointment) -> dict[str, Any]:
+    """The appointment as the form shows it. The end stands there only where the service does not say it."""
+    zone = timetable.zone_of(row.branch)
+    day, start = _typed(row.start_time, zone)
+    minutes = int((row.end_time - row.start_time).total_seconds()) // 60
+    usual = row.service is not None and row.service.duration_minutes == minutes
+    return {
+        "branch": row.branch_id,
+        "customer": str(row.customer_id),
+        "service": row.service_id,
+        "staff": row.staff_id,
+        "date": day,
+        "time": start,
+        "until": None if usual else _typed(row.end_time, zone)[1],
+        "price": formats.typed_amount(row.price, i18n.language()) if row.price is not None else "",
+        "notes": row.internal_notes,
+        "version": row.version,
+    }
+
+
+def _typed(moment: datetime, zone: Any) -> tuple[date, time]:
+    local = moment.astimezone(zone)
+    return local.date(), local.time().replace(fold=0)
+
+
+def _read(parse: Any, text: str | None) -> Any:
+    try:
+        return parse(text or "")
+    except ValueError:
+        return None
