@@ -108,6 +108,9 @@ def _made_by_the_demo(name: str) -> str:
 def _seller(env: Mapping[str, str]) -> Seller:
     given = {name: _read(env, f"SELLER_{name.upper()}") for name in Seller.__dataclass_fields__}
     values: dict[str, object] = {name: value for name, value in given.items() if value}
+    if given["tax_number"] or given["vat_id"]:
+        # One of the two is enough, and the demo's must not stand beside a real one.
+        values |= {"tax_number": given["tax_number"], "vat_id": given["vat_id"]}
     values["small_business"] = given["small_business"].lower() in {"1", "true", "yes", "on"}
     return Seller(**values)  # type: ignore[arg-type]
 
@@ -149,8 +152,12 @@ def _production_problems(s: Settings) -> list[str]:
         problems.append("STRIPE_WEBHOOK_SECRET is the demo's")
     if not s.smtp_url:
         problems.append("SMTP_URL is missing")
-    if s.seller == Seller():
-        problems.append("SELLER_NAME, SELLER_STREET, … are missing: invoices need a real issuer")
+    demo = Seller()
+    for name in ("name", "street", "postal_code", "city", "email", "phone"):
+        if getattr(s.seller, name) == getattr(demo, name):
+            problems.append(f"SELLER_{name.upper()} is missing: invoices need a real issuer")
+    if s.seller.tax_number == demo.tax_number and s.seller.vat_id == demo.vat_id:
+        problems.append("SELLER_TAX_NUMBER or SELLER_VAT_ID is missing: invoices need one of them")
     return problems
 
 

@@ -17,6 +17,8 @@ from portal.tenancy import all_tenants
 # Both companies have as many appointments a day in each branch, so that a page of one branch shows as much.
 DAYS_OF_SMALL, DAYS_OF_LARGE = 90, 1095
 STAFF_A_BRANCH = 2
+SLOW = 5  # milliseconds of one statement, from which it is shown
+SHOWN = 600  # characters of it
 COLUMNS = ("page", "queries", "median ms", "p95 ms", "kB", "large/small", "SQL ms", "x floor")
 WIDTHS = (-19, 9, 19, 17, 15, 13, 15, 9)  # negative: to the left
 
@@ -74,7 +76,15 @@ def _compare(page: Page, small: Visitor, large_one: Visitor, runs: int, empty: f
         print(f"{page.name:<19}answers {' and '.join(str(cost.status) for cost in costs)}")
         return False
     print(_line(page, *costs, empty))
+    took, statement = large_one.slowest(costs[1])
+    if took > SLOW:
+        print(f"{'':<19}{took:.0f} ms of it: … {_without_columns(statement)[:SHOWN]}")
     return True
+
+
+def _without_columns(statement: str) -> str:
+    text = " ".join(statement.split())
+    return text[max(text.find(" FROM "), 0) :].strip()
 
 
 def _line(page: Page, small: Cost, large_one: Cost, empty: float) -> str:

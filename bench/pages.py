@@ -90,6 +90,10 @@ class Visitor:
         with self.client.session_transaction() as session:
             session["_user_id"], session["_fresh"] = token, True
 
+    def slowest(self, cost: Cost) -> tuple[float, str]:
+        """The statement of a page that takes longest, and its milliseconds."""
+        return slowest(self.engine, cost.statements)
+
     def measure(self, page: Page, runs: int) -> Cost:
         """Warm up, count the statements once, then take the time of ``runs`` requests, and of their SQL alone."""
         path = page.path.format(**self.values)
@@ -147,6 +151,12 @@ def replayed(engine: Engine, statements: list[tuple[str, Any]], runs: int) -> li
     connection.rollback()
     connection.close()
     return times
+
+
+def slowest(engine: Engine, statements: list[tuple[str, Any]]) -> tuple[float, str]:
+    """Milliseconds and text of the statement that takes longest on a bare cursor; (0, '') where nothing is read."""
+    timed = [(min(replayed(engine, [one], 3)), one[0]) for one in statements]
+    return max(timed, default=(0.0, ""))
 
 
 def _milliseconds(work: Callable[[], Any]) -> float:

@@ -353,7 +353,8 @@ def check(name: str, condition: str) -> CheckConstraint:
 _writing: ContextVar[bool] = ContextVar("writing", default=False)
 
 # A deadlock, a lock time-out, a row changed since the snapshot: the connection lives, the unit runs again.
-RETRY = {1213, 1205, 1020}
+# 1305: a deadlock inside begin_nested() has ended the whole transaction, so its savepoint is gone as well.
+RETRY = {1213, 1205, 1020, 1305}
 # The node or the connection is gone: SQLAlchemy does not know the first two as disconnects.
 RECONNECT = {1047, 1180, 2003, 2006, 2013}
 ATTEMPTS = 6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from flask import Flask, Response, request, session
 from flask_login import current_user
 
 from portal.htmx import send_toasts
@@ -37,5 +37,6 @@ def _keep_private(response: Response) -> None:
     response.headers.add("Vary", "HX-Request")
     if response.cache_control.private and response.cache_control.max_age:
         return  # a view that says so itself: the company's colour stays in the browser for some minutes
-    if current_user.is_authenticated or "Set-Cookie" in response.headers:
+    # The cookie itself is written after this.
+    if current_user.is_authenticated or session.modified:
         response.headers["Cache-Control"] = "no-store"

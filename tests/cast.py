@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from portal.db import db, writing
 from portal.domain.access import hash_password
+from portal.domain.search_names import search_name
 from portal.models import (
     BillingRate,
     Branch,
@@ -157,7 +158,7 @@ def _customer(company_id: int) -> Customer:
         company_id=company_id,
         first_name="Aylin",
         last_name="Demir",
-        search_name="aylin demir",
+        search_name=search_name("Aylin", "Demir"),
         phone="030 5550100",
         phone_normalized="+49305550100",
         email="aylin@demir.example",

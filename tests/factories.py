@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from portal.db import db, transaction, utcnow
+from portal.domain.transcripts import tenant_token
 from portal.models import (
     Appointment,
     BalanceTopup,
@@ -70,7 +71,7 @@ def make_call(firm: Firm, transcript: str | None = None, **values: Any) -> Call:
     } | values
     call = save(firm, Call(company_id=firm.id, started_at=started, **values))
     if transcript is not None:
-        save(firm, CallContent(company_id=firm.id, call_id=call.id, tenant_token=f"t{firm.id}", transcript=transcript))
+        save(firm, CallContent(company_id=firm.id, call_id=call.id, tenant_token=tenant_token(firm.id), transcript=transcript))
     return call
 
 

@@ -19,7 +19,7 @@ GOOD = Settings(
     stripe_secret_key="sk_live_x",
     stripe_webhook_secret="whsec_x",
     smtp_url="smtp://mail",
-    seller=Seller(name="Firma GmbH"),
+    seller=Seller("Firma GmbH", "Weg 1", "12345", "Ort", "DE", "1/2/3", "", "a@firma.example", "+49 30 1"),
 )
 
 
@@ -49,7 +49,9 @@ def test_good_settings_pass() -> None:
         ({"encryption_keys": ()}, "ENCRYPTION_KEYS"),
         ({"database_url": "postgresql://x"}, "DATABASE_URL"),
         ({"portal_env": "staging"}, "PORTAL_ENV"),
-        ({"seller": Seller()}, "SELLER"),
+        ({"seller": Seller()}, "SELLER_NAME"),
+        ({"seller": replace(GOOD.seller, street=Seller().street)}, "SELLER_STREET"),
+        ({"seller": replace(GOOD.seller, tax_number=Seller().tax_number, vat_id=Seller().vat_id)}, "SELLER_VAT_ID"),
     ],
 )
 def test_each_wrong_setting_is_named(change: dict[str, object], named: str) -> None:

@@ -148,7 +148,7 @@ def conflict(code: int) -> OperationalError:
     return OperationalError("UPDATE …", {}, Exception(code, "as told"))
 
 
-@pytest.mark.parametrize("code", [1213, 1205, 1020, 1047, 1180, 2003, 2006, 2013])
+@pytest.mark.parametrize("code", [1213, 1205, 1020, 1305, 1047, 1180, 2003, 2006, 2013])
 def test_conflicts_and_lost_connections_run_the_whole_unit_again(cast: Cast, code: int) -> None:
     calls: list[int] = []
     told: list[int] = []

@@ -118,6 +118,9 @@ def _put_back(cursor: Any, names: list[str], statements: list[str], progress: Pr
     for statement in rebuilding + statements:
         cursor.execute(statement)
         progress.step()
+    # The planner has to know that one company is not like another.
+    cursor.execute("PRAGMA analysis_limit = 1000")
+    cursor.execute("ANALYZE")
 
 
 # ---- MySQL and MariaDB ----------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ def sweep(now: datetime) -> None:
     """What no movement could say: a limit set below what is spent already, a balance that was never watched."""
     at = limits.standing(now)
     below = worst(level for level in levels(at) if at.current < level.amount)
-    if below is not None and _ever_moved() and _claimed(below, now):
+    if below is not None and not _is_new(at) and _claimed(below, now):
         _enqueue(_of_level(below, at.current, f"sweep:{now.isoformat()}"))
     for budget in at.budgets:
         if budget.reached and not _told(payload := _of_limit(budget)):
@@ -101,9 +101,9 @@ def _claimed(level: Level, now: datetime) -> bool:
     )
 
 
-def _ever_moved() -> bool:
+def _is_new(at: Standing) -> bool:
     """Who has never had a balance has not used it up."""
-    return db.session.scalar(select(BalanceTransaction.id).limit(1)) is not None
+    return at.current == ZERO and db.session.scalar(select(BalanceTransaction.id).limit(1)) is None
 
 
 def _told(payload: dict[str, Any]) -> bool:
@@ -220,16 +220,19 @@ class BalanceWarning:
     action_url: str
 
 
-def warnings(now: datetime, known: reach.Reach | None = None) -> list[BalanceWarning]:
+def warnings(now: datetime, known: reach.Reach | None = None, zone: str | None = None) -> list[BalanceWarning]:
     """What the money of the current company calls for now; empty when all is well.
 
-    ``known``: how far the balance reaches, if the page has computed it already.
+    ``known``: how far the balance reaches, ``zone``: the company's, if the page has them already.
     """
-    at = limits.standing(now)
+    at = limits.standing(now, zone=zone)
+    return warnings_of(at, known or _reach(at, now), now)
+
+
+def warnings_of(at: Standing, known: reach.Reach, now: datetime) -> list[BalanceWarning]:
+    """The same from what a page has read already."""
     found = urgent(at)
-    if not at.pays_a_minute:
-        return found
-    soon = _of_reach(at, known or _reach(at, now), stats.local_day(now, at.zone))
+    soon = _of_reach(at, known, stats.local_day(now, at.zone)) if at.pays_a_minute else None
     return [*found, soon] if soon else found
 
 

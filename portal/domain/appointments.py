@@ -29,6 +29,8 @@ STEPS = {
     "completed": ((*OPEN, "no_show"), "completed"),
     "no_show": ((*OPEN, "completed"), "no_show"),
 }
+# What the audit calls them.
+DEEDS = {"confirm": "confirmed", "back": "restored"}
 REASON_LENGTH = 500
 
 
@@ -36,7 +38,7 @@ class Changed(Conflict):
     """The appointment is not as it was shown."""
 
 
-# ---- Booking ----------------------------------------------------------------------------------------------
+# ---- Booking ----------------------------------------------------------------------------------------------------
 
 
 def book(
@@ -167,7 +169,7 @@ def with_service(plan: Plan) -> Plan:
     )
 
 
-# ---- The state machine --------------------------------------------------------------------------------------
+# ---- The state machine ------------------------------------------------------------------------------------------
 
 
 def set_status(
@@ -192,7 +194,7 @@ def set_status(
         row.ical_sequence += 1
         row.cancelled_at = row.cancelled_by = row.cancellation_reason = None
     row.status, row.arrived_at = status, arrived_at
-    _changed(row, f"appointment.{action}", before)
+    _changed(row, f"appointment.{DEEDS.get(action, action)}", before)
     visits.refresh(row.customer_id)
     return row
 
@@ -319,7 +321,7 @@ def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-# ---- The call behind it ---------------------------------------------------------------------------------------
+# ---- The call behind it -----------------------------------------------------------------------------------------
 
 
 def link_call(appointment: Appointment, call: Call) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flask_babel import gettext as _
 
 from portal.domain import phones
-from portal.domain.balance import Line
+from portal.domain.movements import Line
 from portal.domain.topups import Outcome
 
 

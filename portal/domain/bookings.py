@@ -94,7 +94,7 @@ class Away:
     written_at: datetime
 
 
-# ---- Bookings that stand ------------------------------------------------------------------------------------
+# ---- Bookings that stand ----------------------------------------------------------------------------------------
 
 
 def take_over(told: Told, now: datetime, waited: timedelta = timedelta(0)) -> Appointment:
@@ -223,7 +223,7 @@ def is_stale(booking: Booking, told: Told) -> bool:
     return told.written_at < booking.event_created_at
 
 
-# ---- Bookings that end ----------------------------------------------------------------------------------------
+# ---- Bookings that end ------------------------------------------------------------------------------------------
 
 
 def call_off(told: Told, now: datetime, waited: timedelta = timedelta(0)) -> Appointment:
@@ -291,7 +291,7 @@ def _known(uid: str, waited: timedelta) -> Booking:
     raise Moot(f"booking {uid} was never heard of")
 
 
-# ---- Absences -------------------------------------------------------------------------------------------------
+# ---- Absences ---------------------------------------------------------------------------------------------------
 
 
 def take_over_absence(away: Away, waited: timedelta = timedelta(0)) -> StaffAbsence:
@@ -460,7 +460,7 @@ def _organizer_of(booking: Booking) -> tuple[int | None, str | None]:
     return organizer.get("id"), organizer.get("email")
 
 
-# ---- The call in which it was booked ------------------------------------------------------------------------------
+# ---- The call in which it was booked ----------------------------------------------------------------------------
 
 
 def _call(retell_id: str | None) -> Call | None:

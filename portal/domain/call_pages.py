@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
 from portal.db import db
-from portal.domain import call_words, pricing
+from portal.domain import call_words, phones, pricing
 from portal.domain.pricing import Price, Tariff
 from portal.domain.transcripts import humanised
 from portal.models import (
@@ -124,7 +124,7 @@ def timeline(call: Call, charged: str = "") -> list[Event]:
 
 def _event(call: Call, activity: CallActivity) -> Event:
     data = activity.activity_data or {}
-    icon, text = _words(call, activity.activity_type, str(data.get("to") or ""))
+    icon, text = _words(call, activity.activity_type, phones.display(str(data.get("to") or "")))
     return Event(icon, text, activity.occurred_at)
 
 
@@ -136,6 +136,7 @@ def _words(call: Call, kind: str, to: str) -> tuple[str, str]:
             _("Call answered") if inbound else _("Call made"),
         ),
         "recognised": ("user-check", _("Customer recognised")),
+        "customer_new": ("user-plus", _("New customer entered")),
         "transfer_started": ("arrow-forward-up", _("Transfer begun")),
         "transfer_bridged": ("users", _("Transferred to a person")),
         "transfer_cancelled": ("phone-x", _("Transfer did not succeed")),

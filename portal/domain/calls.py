@@ -36,6 +36,7 @@ UNITED = ("dynamic_variables", "custom_data")
 # A booking made in a call comes within this time of it.
 MARGIN = timedelta(minutes=10)
 CHARGE_LATER = "call.charge"
+KNOWN_CUSTOMER = {"recognised", "customer_new"}
 
 Step = tuple[str, datetime, dict[str, Any] | None]
 
@@ -297,8 +298,8 @@ def _tell(call: Call, report: CallReport, received_at: datetime, now: datetime) 
     told = _told(call.id)
     recognised = max(call.started_at, min(now, call.ended_at or now))
     steps: list[Step] = [("started", call.started_at, None)]
-    if call.customer_id is not None:
-        steps.append(("recognised", recognised, None))
+    if call.customer_id is not None and not told & KNOWN_CUSTOMER:
+        steps.append((_how_known(call), recognised, None))
     if call.status != "in_progress":
         steps.append(("ended", call.ended_at or received_at, {"reason": call.end_reason}))
     if call.analyzed_at is not None:
@@ -307,6 +308,12 @@ def _tell(call: Call, report: CallReport, received_at: datetime, now: datetime) 
     if report.transfer is not None:
         at = report.transfer.at or received_at
         _add_steps(call, [(report.transfer.step, at, {"to": report.transfer.to})])
+
+
+def _how_known(call: Call) -> str:
+    """Whether the customer was known before the call, or has become one by it."""
+    customer = db.session.get_one(Customer, call.customer_id)
+    return "recognised" if customer.created_at < call.created_at else "customer_new"
 
 
 def _told(call_id: int) -> set[str]:

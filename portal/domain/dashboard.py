@@ -17,13 +17,14 @@ from sqlalchemy import ColumnElement, ScalarSelect, and_, func, or_, select
 from sqlalchemy.orm import contains_eager, joinedload
 
 from portal.db import db
-from portal.domain import reach, stats
+from portal.domain import alerts, limits, reach, stats
+from portal.domain.alerts import BalanceWarning
 from portal.domain.call_words import Outcome, is_live, outcome, seconds_running
+from portal.domain.limits import Standing
 from portal.domain.slots import OPEN
 from portal.domain.stats import CallFigures, DayFigures
 from portal.models import (
     Appointment,
-    BalanceTransaction,
     Branch,
     Call,
     Company,
@@ -75,15 +76,25 @@ class Line:
 
 @dataclass(frozen=True)
 class Money:
-    """The balance in euros, how far it reaches, and what the phone does when it is used up."""
+    """The balance in euros, how far it reaches, and what to know about it before everything else."""
 
-    current: Decimal
-    available: Decimal
-    threshold: Decimal
+    standing: Standing
     reach: reach.Reach
-    exhausted_action: str
-    automatic: bool
+    warnings: list[BalanceWarning]
     today: date
+
+    @property
+    def current(self) -> Decimal:
+        return self.standing.current
+
+    @property
+    def available(self) -> Decimal:
+        return self.standing.available
+
+    @property
+    def threshold(self) -> Decimal:
+        """The highest one; 0 for none."""
+        return max(self.standing.rules.thresholds, default=ZERO)
 
     @property
     def used_up(self) -> bool:
@@ -91,7 +102,7 @@ class Money:
 
     @property
     def low(self) -> bool:
-        return not self.used_up and self.available < self.threshold
+        return not self.used_up and self.standing.is_low
 
     @property
     def version(self) -> str:
@@ -211,33 +222,14 @@ def branch_names(branch_ids: Sequence[int]) -> list[str]:
 
 def money(now: datetime, zone: str) -> Money | None:
     """The balance and its reach, by the same rule as the balance page; None where no balance has been opened."""
-    day = stats.local_day(now, zone)
-    start, _end = stats.day_limits(day, zone)
-    spent_today = select(func.sum(BalanceTransaction.amount)).where(
-        BalanceTransaction.company_id == current_company_id(),
-        BalanceTransaction.kind == "charge",
-        BalanceTransaction.created_at >= start,
-    )
-    found = db.session.execute(
-        select(PrepaidBalance, Company.exhausted_action, spent_today.scalar_subquery())
-        .join(Company, Company.id == PrepaidBalance.company_id)
-        .execution_options(populate_existing=True)
-    ).first()
-    if found is None:
+    at = limits.standing(now, zone=zone)
+    if not at.opened:
         return None
-    balance, action, spent = found
-    past = stats.spend(day - timedelta(days=HABIT_DAYS), day - timedelta(days=1))
-    known = reach.habit((reach.DaySpend(each, amount, calls) for each, (calls, amount) in past.items() if calls), day)
-    available = balance.current_balance - balance.reserved_balance
-    return Money(
-        current=balance.current_balance,
-        available=available,
-        threshold=balance.low_balance_alert_threshold,
-        reach=reach.reach(available, known, day, -(spent or ZERO)),
-        exhausted_action=action,
-        automatic=balance.auto_topup_enabled,
-        today=day,
-    )
+    day, _month = at.budgets
+    past = stats.spend(day.first - timedelta(days=HABIT_DAYS), day.first - timedelta(days=1))
+    days = (reach.DaySpend(each, amount, calls) for each, (calls, amount) in past.items() if calls)
+    far = reach.reach(at.available, reach.habit(days, day.first), day.first, day.spent)
+    return Money(at, far, alerts.warnings_of(at, far, now), day.first)
 
 
 # ---- The beginning ----------------------------------------------------------------------------------------

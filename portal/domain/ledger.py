@@ -138,9 +138,7 @@ def credit(topup: BalanceTopup, now: datetime) -> BalanceTransaction:
     reference = f"topup:{topup.id}"
     if (known := _posted(reference)) is not None:
         return known
-    row = _post(
-        balance, "topup", topup.amount, reference, now, topup_id=topup.id, created_by=topup.initiated_by_id
-    )
+    row = _post(balance, "topup", topup.amount, reference, now, topup_id=topup.id, created_by=topup.initiated_by_id)
     balance.total_topped_up += topup.amount
     balance.last_topup_at = now
     db.session.flush()

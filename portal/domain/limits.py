@@ -6,6 +6,7 @@ phone is never simply left to ring: "refuse" is no choice.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -75,7 +76,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Standing:
-    """All that the decision needs. ``budgets`` are empty where no limit asked for them."""
+    """All that the decision needs. ``budgets`` are empty where no limit asked; ``opened``: is there a balance?"""
 
     active: bool
     zone: str
@@ -85,6 +86,7 @@ class Standing:
     tariff: Tariff | None
     rules: Rules
     budgets: tuple[Budget, ...] = ()
+    opened: bool = True
 
     @property
     def minute(self) -> Decimal:
@@ -143,11 +145,16 @@ def decide(at: Standing) -> Decision:
     return Decision(state, action, forward_to or "", reached)
 
 
-def standing(now: datetime, *, always: bool = False) -> Standing:
-    """The current company's, read afresh. What was spent is added up where a limit asks for it, or ``always``."""
-    found = _row(now)
+def standing(now: datetime, *, always: bool = False, zone: str | None = None) -> Standing:
+    """The current company's, read afresh. What was spent is read where a limit asks for it, or ``always``.
+
+    ``zone``: the company's own, from callers who know it; then one statement reads everything.
+    """
+    spending = spent_columns(*_starts(now, zone)) if zone else []
+    found, spent = _row(now, spending)
     limits = (found.daily_spending_limit, found.monthly_spending_limit)
-    asked = always or any(limit is not None for limit in limits)
+    if not spent and (always or any(limit is not None for limit in limits)):
+        spent = spent_since(*_starts(now, found.timezone))
     current = found.current_balance or ZERO
     return Standing(
         active=found.is_active,
@@ -157,7 +164,8 @@ def standing(now: datetime, *, always: bool = False) -> Standing:
         available=current - (found.reserved_balance or ZERO),
         tariff=rates.tariff(found.BillingRate) if found.BillingRate else None,
         rules=rules_of(found, found),
-        budgets=budgets(now, found.timezone, *limits) if asked else (),
+        budgets=_budgets(now, found.timezone, spent, limits) if spent else (),
+        opened=found.current_balance is not None,
     )
 
 
@@ -177,7 +185,7 @@ def thresholds_of(highest: Decimal, settings: dict[str, Any] | None) -> tuple[De
     return tuple(sorted({amount for amount in (highest, *further) if amount > ZERO}, reverse=True))
 
 
-def _row(now: datetime) -> Any:
+def _row(now: datetime, spending: list[Any]) -> tuple[Any, list[Decimal]]:
     """Columns, not objects: what another process has committed meanwhile is seen."""
     balance, rate = PrepaidBalance, BillingRate
     in_force = and_(
@@ -185,7 +193,7 @@ def _row(now: datetime) -> Any:
         rate.valid_from <= now,
         or_(rate.valid_until.is_(None), rate.valid_until > now),
     )
-    return db.session.execute(
+    found = db.session.execute(
         select(
             Company.is_active,
             Company.timezone,
@@ -200,6 +208,7 @@ def _row(now: datetime) -> Any:
             balance.daily_spending_limit,
             balance.monthly_spending_limit,
             rate,
+            *spending,
         )
         .select_from(Company)
         .outerjoin(balance, balance.company_id == Company.id)
@@ -208,20 +217,28 @@ def _row(now: datetime) -> Any:
         .order_by(rate.valid_from.desc())
         .limit(1)
     ).one()
+    return found, _spent(found[len(found) - len(spending) :])
 
 
 # ---- What was spent ---------------------------------------------------------------------------------------
 
 
-def budgets(now: datetime, zone: str, daily: Decimal | None, monthly: Decimal | None) -> tuple[Budget, ...]:
+def _starts(now: datetime, zone: str) -> tuple[datetime, datetime]:
+    """When the local day and the local month began."""
+    today = stats.local_day(now, zone)
+    return stats.day_limits(today, zone)[0], stats.day_limits(today.replace(day=1), zone)[0]
+
+
+def _budgets(
+    now: datetime, zone: str, spent: list[Decimal], limits: tuple[Decimal | None, Decimal | None]
+) -> tuple[Budget, Budget]:
     """The local day and the local month in which ``now`` lies, in this order."""
     today = stats.local_day(now, zone)
     first = today.replace(day=1)
-    start, end = stats.day_limits(today, zone)
-    of_day, of_month = spent_since(start, stats.day_limits(first, zone)[0])
+    tomorrow, next_month = stats.day_limits(today, zone)[1], stats.day_limits(after_month(first), zone)[0]
     return (
-        Budget("day", today, end, of_day, daily),
-        Budget("month", first, stats.day_limits(after_month(first), zone)[0], of_month, monthly),
+        Budget("day", today, tomorrow, spent[0], limits[0]),
+        Budget("month", first, next_month, spent[1], limits[1]),
     )
 
 
@@ -231,13 +248,23 @@ def after_month(first: date) -> date:
 
 
 def spent_since(*starts: datetime) -> list[Decimal]:
-    """Euros that calls since each of these moments cost, without what was given back for them.
+    """Euros that calls since each of these moments cost, without what was given back for them."""
+    return _spent(db.session.execute(select(*spent_columns(*starts))).one())
+
+
+def spent_columns(*starts: datetime) -> list[Any]:
+    """What :func:`_spent` needs, as columns of one statement: one statement sees one state.
 
     The ledger is exact, so that a month of many thousand calls need not be added up before each further one: what was
-    there, plus all other movements, minus what is there now. One statement, because one sees one state.
+    there, plus all other movements, minus what is there now.
     """
-    asked = [_balance_before(None), *(part for start in starts for part in (_balance_before(start), _others(start)))]
-    now, *parts = (value or ZERO for value in db.session.execute(select(*asked)).one())
+    return [_balance_before(None), *(part for start in starts for part in (_balance_before(start), _others(start)))]
+
+
+def _spent(columns: Sequence[Any]) -> list[Decimal]:
+    if not columns:
+        return []
+    now, *parts = (value or ZERO for value in columns)
     return [then + others - now for then, others in zip(parts[::2], parts[1::2], strict=True)]
 
 

@@ -61,10 +61,16 @@ class Overbooking:
 
 
 class SlotTaken(Conflict):
-    """Somebody else has the time; ``taken`` are their appointments, customers loaded."""
+    """Somebody else has the time; ``taken`` are their appointments, customers loaded.
 
-    def __init__(self, taken: list[Appointment]) -> None:
-        super().__init__(_("This time is already taken."), "time")
+    ``unexplained``: it was to be booked over all the same, but without a reason.
+    """
+
+    def __init__(self, taken: list[Appointment], unexplained: bool = False) -> None:
+        if unexplained:
+            super().__init__(_("Please say why you book over it."), "reason")
+        else:
+            super().__init__(_("This time is already taken."), "time")
         self.taken = taken
 
 
@@ -114,7 +120,7 @@ def moves(appointment: Appointment, plan: Plan) -> bool:
     )
 
 
-# ---- The guard ------------------------------------------------------------------------------------------------
+# ---- The guard --------------------------------------------------------------------------------------------------
 
 
 def guard(
@@ -130,7 +136,7 @@ def guard(
     if taken and overbooking is None and not take_over:
         raise SlotTaken(taken)
     if taken and overbooking is not None and not overbooking.reason.strip():
-        raise DomainError(_("Please say why you book over it."), "reason")
+        raise SlotTaken(taken, unexplained=True)
     return taken
 
 

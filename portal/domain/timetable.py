@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from portal.db import db
 from portal.domain import availability
@@ -92,12 +92,27 @@ def load(branch: Branch, staff_id: int | None, first: date, last: date) -> Timet
         availability.day_bounds(first, zone).start - timedelta(days=1),
         availability.day_bounds(last, zone).end + timedelta(days=1),
     )
-    closures = db.session.scalars(
-        select(BranchClosure).where(BranchClosure.branch_id == branch.id, BranchClosure.date.between(first, last))
-    )
+    hours, closures = _hours_and_closures(branch.id, first, last)
     absences = db.session.scalars(
         select(StaffAbsence).where(
             StaffAbsence.staff_id == staff_id, StaffAbsence.starts_at < span.end, StaffAbsence.ends_at > span.start
         )
     )
-    return Timetable({branch.id: zone}, hours_of([branch.id]), list(closures), list(absences))
+    return Timetable({branch.id: zone}, hours, closures, list(absences))
+
+
+def _hours_and_closures(branch_id: int, first: date, last: date) -> tuple[list[WorkingHours], list[BranchClosure]]:
+    """Both in one query: few rows each."""
+    in_force = and_(WorkingHours.branch_id == Branch.id, WorkingHours.is_active)
+    special = and_(BranchClosure.branch_id == Branch.id, BranchClosure.date.between(first, last))
+    rows = db.session.execute(
+        select(WorkingHours, BranchClosure)
+        .select_from(Branch)
+        .outerjoin(WorkingHours, in_force)
+        .outerjoin(BranchClosure, special)
+        .where(Branch.id == branch_id)
+        .order_by(WorkingHours.id, BranchClosure.id)
+    ).all()
+    hours = dict.fromkeys(row for row, _ in rows if row is not None)
+    closures = dict.fromkeys(closure for _, closure in rows if closure is not None)
+    return list(hours), list(closures)

@@ -18,7 +18,7 @@ from sqlalchemy import and_, or_, select, update
 
 from portal.clients.stripe import CheckoutState, DisputeState, RefundState, StripeGateway
 from portal.db import db, rows_changed, utcnow
-from portal.domain import audit, ledger, vat
+from portal.domain import audit, invoices, ledger, vat
 from portal.models import BalanceTopup, Company
 from portal.tenancy import current_company_id
 
@@ -126,6 +126,7 @@ def start(split: vat.TaxSplit, form_key: str, user_id: int, user_name: str) -> B
         payment_method="stripe",
         status="pending",
         form_key=key,
+        topup_metadata={"tax_kind": str(split.kind)},
         initiated_by=user_name[:100],
         initiated_by_id=user_id,
     )
@@ -262,6 +263,7 @@ def _complete(topup: BalanceTopup, now: datetime) -> None:
     values: dict[str, Any] = {"failure_code": None, "failure_message": None, "failed_at": None, "parked_reason": None}
     if _move(topup.id, "completed", (*OPEN, "failed"), completed_at=now, **values):
         ledger.credit(topup, now)
+        invoices.issue_for_topup(_fresh(topup.id), now)
         audit.record("topup.completed", topup, new={"amount": str(topup.amount), "gross": str(topup.gross_amount)})
 
 
@@ -303,13 +305,13 @@ def _return_money(topup: BalanceTopup, facts: Facts, now: datetime) -> None:
         if one.undone:
             _take(topup, -one.gross, one.kind, f"{one.kind}:{one.id}:undone", now)
     if facts.refunds or facts.disputes:
+        reason = "chargeback" if any(one.takes_money for one in facts.disputes) else "refund"
+        invoices.cancel_for_topup(topup, topup.refunded_amount, reason, now)
         _finish_returns(topup, facts)
 
 
 def _returns(facts: Facts) -> list[_Return]:
-    refunds = [
-        _Return("refund", one.refund_id, one.amount, one.created, one.came_to_nothing) for one in facts.refunds
-    ]
+    refunds = [_Return("refund", one.refund_id, one.amount, one.created, one.came_to_nothing) for one in facts.refunds]
     disputes = [
         _Return("chargeback", one.dispute_id, one.amount, one.created, not one.takes_money)
         for one in facts.disputes
@@ -320,9 +322,7 @@ def _returns(facts: Facts) -> list[_Return]:
 
 def _take(topup: BalanceTopup, gross: Decimal, kind: str, reference: str, now: datetime) -> None:
     """Move the net share of ``gross`` euros out of the balance (or back in), so that all parts add up to the whole."""
-    whole = vat.TaxSplit(
-        vat.TaxKind.STANDARD, topup.tax_rate / 100, topup.amount, topup.tax_amount, topup.gross_amount
-    )
+    whole = vat.TaxSplit(vat.TaxKind.STANDARD, topup.tax_rate / 100, topup.amount, topup.tax_amount, topup.gross_amount)
     after = min(max(topup.refunded_amount + gross, ZERO), topup.gross_amount)
     net = vat.part_of(whole, topup.refunded_amount).net - vat.part_of(whole, after).net
     if ledger.reverse(topup, kind, net, reference, now):

@@ -8,6 +8,7 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
+from werkzeug.datastructures import MultiDict
 from wtforms import (
     BooleanField,
     DateField,
@@ -85,8 +86,8 @@ class AppointmentForm(WhenForm):
     def take_slot(self) -> None:
         """A chosen free time counts as the typed one."""
         if self.slot.data and self.slot.data != OTHER:
-            self.time.process_formdata([self.slot.data])
-            self.until.data = None
+            self.time.process(MultiDict({self.time.name: self.slot.data}))
+            self.until.process(MultiDict({self.until.name: ""}))
 
     def validate_service(self, field: SelectField) -> None:
         if field.data is None and not self.until.data:

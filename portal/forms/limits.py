@@ -7,7 +7,7 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import Field, RadioField, StringField
+from wtforms import Field, StringField
 from wtforms.validators import InputRequired, Length, ValidationError
 
 from portal import filters
@@ -33,15 +33,8 @@ class AmountField(StringField):
 class LimitsForm(FlaskForm):
     """What the phone does when the money is used up, and what calls may cost. Limits left empty are none."""
 
-    action = RadioField(
-        _l("What should the phone do when the balance is used up?"),
-        [InputRequired(_l("Please choose one of these."))],
-        choices=[
-            ("forward", _l("Forward to a person")),
-            ("message", _l("Only take messages")),
-            ("grace", _l("Go on for a while")),
-        ],
-        validate_choice=False,
+    action = StringField(
+        _l("What should the phone do when the balance is used up?"), [InputRequired(_l("Please choose one of these."))]
     )
     forward_to = StringField(_l("Number"), [Length(max=50)])
     grace = AmountField(_l("At most below zero, in euros"), [Length(max=40)])

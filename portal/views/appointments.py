@@ -42,7 +42,7 @@ def show(appointment_id: int) -> Response:
 
 def _details(appointment_id: int, status: int = 200, message: str = "", **forms: Any) -> Response:
     """The appointment as a page, or as the panel beside the calendar."""
-    row = _load(appointment_id)
+    row = _load(appointment_id, joinedload(Appointment.call), selectinload(Appointment.bookings))
     taken = slots.overlapping(slots.plan_of(row), row.id) if row.status in slots.BUSY else []
     context: dict[str, Any] = {
         "appointment": row,
@@ -61,8 +61,8 @@ def _details(appointment_id: int, status: int = 200, message: str = "", **forms:
     return page_or_part("appointments/show.html", "appointments/_panel.html", status, **context)
 
 
-def _load(appointment_id: int) -> Appointment:
-    """An appointment of the reader's branches, with what its page shows; 404 otherwise."""
+def _load(appointment_id: int, *more: Any) -> Appointment:
+    """An appointment of the reader's branches with who, what and where; 404 otherwise."""
     row = get_or_404(
         Appointment,
         appointment_id,
@@ -70,8 +70,7 @@ def _load(appointment_id: int) -> Appointment:
         joinedload(Appointment.customer),
         joinedload(Appointment.staff),
         joinedload(Appointment.service),
-        joinedload(Appointment.call),
-        selectinload(Appointment.bookings),
+        *more,
     )
     visible = visible_branch_ids()
     if visible is not None and row.branch_id not in visible:
@@ -85,7 +84,7 @@ def _calendar_address(row: Appointment) -> str:
     return url_for("calendar.index", view="day", date=day, branch=row.branch_id, staff="")
 
 
-# ---- One tap ------------------------------------------------------------------------------------------------------
+# ---- One tap ----------------------------------------------------------------------------------------------------
 
 
 @bp.post("/appointments/<int:appointment_id>/status")
@@ -129,7 +128,7 @@ def _back(appointment_id: int) -> str:
     return url_for("appointments.show", appointment_id=appointment_id)
 
 
-# ---- Cancelling and moving ------------------------------------------------------------------------------------------
+# ---- Cancelling and moving --------------------------------------------------------------------------------------
 
 
 @bp.post("/appointments/<int:appointment_id>/cancel")
@@ -173,7 +172,8 @@ def move(appointment_id: int) -> Response:
     try:
         transaction(work)
     except SlotTaken as taken:
-        return _details(appointment_id, 422, move_form=_warned(form), conflicts=taken.taken)
+        _put(form, taken, "time")
+        return _details(appointment_id, 422, move_form=form, conflicts=taken.taken)
     except Conflict as conflict:
         return _details(appointment_id, 409, conflict.message)
     except DomainError as error:
@@ -205,11 +205,6 @@ def _overbooking(form: WhenForm) -> Overbooking | None:
     return Overbooking(current_user.id, form.reason.data or "") if form.force.data else None
 
 
-def _warned(form: WhenForm) -> WhenForm:
-    form.time.errors = [*form.time.errors, _("This time is already taken.")]
-    return form
-
-
 def _put(form: Any, error: DomainError, otherwise: str) -> None:
     """The message beside the field that it is about."""
     name = FIELDS.get(error.field or "", error.field or otherwise)
@@ -217,7 +212,7 @@ def _put(form: Any, error: DomainError, otherwise: str) -> None:
     field.errors = [*field.errors, error.message]
 
 
-# ---- Booking and editing ------------------------------------------------------------------------------------------
+# ---- Booking and editing ----------------------------------------------------------------------------------------
 
 
 @bp.route("/appointments/new", methods=["GET", "POST"])
@@ -263,7 +258,7 @@ def _save(desk: Desk, work: Callable[[], Appointment], message: str) -> Response
     try:
         saved_id = transaction(lambda: work().id)
     except SlotTaken as taken:
-        form.time.errors = [*form.time.errors, taken.message]
+        _put(form, taken, "time")
         return _form_page(desk, 422, conflicts=taken.taken)
     except appointments.Changed as conflict:
         return _form_page(desk, 409, message=conflict.message)

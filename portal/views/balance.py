@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from portal import filters, i18n, payments, settings
 from portal.clients.stripe import StripeProblem
 from portal.db import db, transaction, utcnow
-from portal.domain import amounts, balance, balance_words, overview, stats, topups, vat
+from portal.domain import alerts, amounts, balance, balance_words, movements, overview, stats, topups, vat
 from portal.extensions import limiter
 from portal.forms.balance import LedgerForm, TopupForm
 from portal.htmx import page_or_part, polled, see_other, trigger, wants_part, whole_page
@@ -27,6 +27,11 @@ from portal.permissions import Permission, may, requires, visible_branch_ids
 from portal.tenancy import current_company_id, get_or_404, tenant_scope
 
 bp = Blueprint("balance", __name__)
+
+CHOSEN_AT_FIRST = Decimal(100)
+WORKDAYS_OF_A_DEBIT = 5
+AXIS_EVERY = 7  # days between two words under the chart
+NEAR = 0.2  # share of the curve's width within which two words overlap on a phone
 
 
 @bp.context_processor
@@ -47,11 +52,6 @@ def _axis(head: balance.Now) -> tuple[date | None, date | None]:
     past = (head.today - head.drawn_from).days / days
     return head.drawn_from if past > NEAR else None, head.drawn_until if past < 1 - NEAR else None
 
-CHOSEN_AT_FIRST = Decimal(100)
-WORKDAYS_OF_A_DEBIT = 5
-AXIS_EVERY = 7  # days between two words under the chart
-NEAR = 0.2  # share of the curve's width within which two words overlap on a phone
-
 
 # ---- The page ---------------------------------------------------------------------------------------------
 
@@ -65,8 +65,9 @@ def index() -> Response:
 def _page(form: TopupForm, status: int = 200) -> Response:
     seen = balance.overview(utcnow(), named=_named())
     context = _head_context(seen.now) | _topup_context(form, seen.now)
-    bars = _bars(seen.now.spend)
-    return whole_page("balance/index.html", status, seen=seen, opened=_opened(), spend_bars=bars, **context)
+    warnings = alerts.warnings(utcnow(), seen.now.reach, seen.now.standing.zone)
+    context |= {"spend_bars": _bars(seen.now.spend), "warnings": warnings}
+    return whole_page("balance/index.html", status, seen=seen, opened=_opened(), **context)
 
 
 def _bars(days: list[balance.SpendDay]) -> list[dict[str, Any]]:
@@ -161,9 +162,7 @@ def quote() -> Response:
     form = TopupForm(formdata=None)
     form.preset.data = request.args.get("preset", "")
     context = {"form": form, "presets": topups.PRESETS, "split": split, "error": error}
-    return make_response(
-        render_template("balance/_quote_part.html", calls_after=_calls_after(split, head), **context)
-    )
+    return make_response(render_template("balance/_quote_part.html", calls_after=_calls_after(split, head), **context))
 
 
 @bp.get("/balance/topups/<int:topup_id>")
@@ -263,9 +262,9 @@ def _workdays_later(moment: datetime) -> datetime:
 @requires(Permission.VIEW_BALANCE)
 def ledger() -> Response:
     form = LedgerForm(request.args)
-    chosen = _filters(form) if form.validate() else balance.Filters()
-    place = balance.Place(**{name: request.args.get(name, type=int) for name in ("before", "after", "at")})
-    shown = balance.ledger_page(chosen, place, named=_named())
+    chosen = _filters(form) if form.validate() else movements.Filters()
+    place = movements.Place(**{name: request.args.get(name, type=int) for name in ("before", "after", "at")})
+    shown = movements.ledger_page(chosen, place, named=_named())
     context = {"form": form, "page": shown, "opened": _opened(), "named": _named(), "arguments": form.arguments()}
     return page_or_part("balance/ledger.html", "balance/_ledger.html", 422 if form.errors else 200, **context)
 
@@ -274,7 +273,7 @@ def ledger() -> Response:
 @requires(Permission.VIEW_BALANCE)
 def movement(movement_id: int) -> AnyResponse:
     """One movement, opened (``?open=1``) or closed; as a plain page, the ledger where it stands."""
-    found = balance.line(movement_id, named=_named())
+    found = movements.line(movement_id, named=_named())
     if found is None:
         abort(404)
     opened = request.args.get("open", default=1, type=int)
@@ -298,28 +297,28 @@ def ledger_csv() -> Response:
     return Response(stream_with_context(rows), mimetype="text/csv", headers=headers)
 
 
-def _filters(form: LedgerForm) -> balance.Filters:
+def _filters(form: LedgerForm) -> movements.Filters:
     zone = current_user.company.timezone
     start = stats.day_limits(form.since.data, zone)[0] if form.since.data else None
     end = stats.day_limits(form.until.data, zone)[1] if form.until.data else None
-    return balance.Filters(form.kind.data or None, start, end)
+    return movements.Filters(form.kind.data or None, start, end)
 
 
-def _csv_chunks(company_id: int, chosen: balance.Filters, named: bool) -> Iterator[str]:
+def _csv_chunks(company_id: int, chosen: movements.Filters, named: bool) -> Iterator[str]:
     """The file piece by piece. The request is over by then, so each piece enters the company by itself."""
-    heads = [_("Date and time"), _("Kind"), _("What"), _("Amount in euros"), _("Balance after in euros"), _("Reference")]
-    yield "\ufeff" + _csv_line(heads)
+    money = [_("Amount in euros"), _("Balance after in euros")]
+    yield "\ufeff" + _csv_line([_("Date and time"), _("Kind"), _("What"), *money, _("Reference")])
     last: int | None = None
     while True:
         with tenant_scope(company_id):
-            lines = balance.chunk(chosen, last, named=named)
+            lines = movements.chunk(chosen, last, named=named)
         yield "".join(_csv_line(_csv_cells(line, named)) for line in lines)
-        if len(lines) < balance.CHUNK:
+        if len(lines) < movements.CHUNK:
             return
         last = lines[-1].id
 
 
-def _csv_cells(line: balance.Line, named: bool) -> list[str]:
+def _csv_cells(line: movements.Line, named: bool) -> list[str]:
     words = [
         filters.when(line.at),
         balance_words.kind(line.kind),

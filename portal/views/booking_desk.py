@@ -112,7 +112,12 @@ class Desk:
         start, end = booking_rules.local_times(timetable.zone_of(self.branch), day, time(12), None, self.length)
         plan = Plan(self.branch.id, 0, form.staff.data, start, end, buffer_after=self._buffer())
         free = slots.free_times(plan, utcnow(), self.row.id if self.row else None)
-        return {"free": [slot.start for slot in free], "looked": True, "staff_name": self._staff_name(), "service": self.service}
+        return {
+            "free": [slot.start for slot in free],
+            "looked": True,
+            "staff_name": self._staff_name(),
+            "service": self.service,
+        }
 
     def _buffer(self) -> int:
         return self.service.buffer_time_minutes if self.service else 0

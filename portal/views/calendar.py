@@ -49,7 +49,7 @@ def index() -> Response:
     version, context = f"{sheet.version}-{i18n.language()}", _context(sheet)
     if "v" in request.args and wants_part():
         return polled("calendar/_sheet.html", version, **context)
-    return page_or_part("calendar/index.html", "calendar/_calendar.html", version=version, **context)
+    return page_or_part("calendar/index.html", "calendar/_part.html", version=version, **context)
 
 
 def _context(sheet: Sheet) -> dict[str, Any]:

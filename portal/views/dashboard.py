@@ -28,7 +28,7 @@ NOON, EVENING = 11, 18  # from these hours on another greeting fits
 @bp.get("/")
 @requires(Permission.VIEW_DASHBOARD)
 def index() -> Response:
-    now, branches = utcnow(), visible_branch_ids()
+    now, branches, money = utcnow(), visible_branch_ids(), _money(utcnow())
     seen = dashboard.today(now, _zone(), branches)
     lines = dashboard.latest_calls(now, branches) if may(Permission.VIEW_CALLS) else []
     chart = dashboard.chart(seen, branches)
@@ -43,7 +43,8 @@ def index() -> Response:
         live=_is_live(lines),
         appointments=dashboard.next_appointments(now, branches) if may(Permission.VIEW_CALENDAR) else [],
         chart=chart,
-        money=_money(now),
+        money=money,
+        warnings=money.warnings if money else [],
         steps=None if lines or any(day.figures.calls for day in chart) else dashboard.first_steps(),
         version="",
     )
@@ -53,10 +54,12 @@ def index() -> Response:
 @requires(Permission.VIEW_DASHBOARD)
 def today() -> Response:
     """The figures of the day and what needs a look."""
-    seen, money = dashboard.today(utcnow(), _zone(), visible_branch_ids()), _money(utcnow())
+    seen = dashboard.today(utcnow(), _zone(), visible_branch_ids())
+    money = _money(utcnow())
+    warnings = money.warnings if money else []
     light = overview.pipeline() if may(Permission.VIEW_CALLS) else None
-    version = _short((seen, money and money.version, light and light.version))
-    return polled("dashboard/_today.html", version, seen=seen, money=money, light=light, zone=_zone())
+    version = _short((seen, warnings, light and light.version))
+    return polled("dashboard/_today.html", version, seen=seen, warnings=warnings, light=light, zone=_zone())
 
 
 @bp.get("/dashboard/calls")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from babel.dates import get_timezone_location
 from flask import Blueprint, Response, request, url_for
@@ -13,11 +14,11 @@ from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.db import transaction, utcnow
-from portal.domain import alerts, limit_page, limit_rules
+from portal.domain import alerts, amounts, limit_page, limit_rules
 from portal.domain.errors import DomainError
 from portal.domain.limits import Rules
 from portal.forms.limits import LimitsForm, ThresholdForm, put_beside
-from portal.htmx import see_other, toast, whole_page
+from portal.htmx import polled, see_other, toast, whole_page
 from portal.permissions import Permission, may, requires
 
 bp = Blueprint("limits", __name__)
@@ -29,6 +30,14 @@ ZERO = Decimal("0.00")
 @requires(Permission.VIEW_BALANCE)
 def index() -> Response:
     return _page(None, ThresholdForm(formdata=None))
+
+
+@bp.get("/balance/limits/warnings")
+@requires(Permission.VIEW_BALANCE)
+def warnings() -> Response:
+    """What stands above the balance, kept up to date."""
+    found = alerts.warnings(utcnow())
+    return polled("limits/_warnings.html", hashlib.sha256(repr(found).encode()).hexdigest()[:12], warnings=found)
 
 
 @bp.post("/balance/limits")
@@ -43,17 +52,20 @@ def save() -> AnyResponse:
 
 @bp.post("/balance/limits/alerts")
 @requires(Permission.MANAGE_LIMITS)
-def thresholds() -> AnyResponse:
-    """Add one, or drop the one whose button was pressed."""
-    now, dropped = utcnow(), request.form.get("drop")
-    form = ThresholdForm()
-    if dropped is not None:
-        if (amount := _plain(dropped)) is not None:
-            transaction(lambda: limit_rules.drop_threshold(amount, now))
-        return see_other(url_for(".index", _anchor="h-alerts"))
+def add_alert() -> AnyResponse:
+    now, form = utcnow(), ThresholdForm()
     if form.validate_on_submit() and _done(form, lambda: limit_rules.add_threshold(form.threshold.euros or ZERO, now)):
-        return see_other(url_for(".index", _anchor="h-alerts"))
+        return see_other(url_for(".index"))
     return _page(None, form, 422)
+
+
+@bp.post("/balance/limits/alerts/drop")
+@requires(Permission.MANAGE_LIMITS)
+def drop_alert() -> AnyResponse:
+    now, amount = utcnow(), _plain(request.form.get("amount", ""))
+    if amount is not None:
+        transaction(lambda: limit_rules.drop_threshold(amount, now))
+    return see_other(url_for(".index"))
 
 
 def _done(form: FlaskForm, change: Callable[[], Rules]) -> bool:
@@ -68,8 +80,8 @@ def _done(form: FlaskForm, change: Callable[[], Rules]) -> bool:
 def _plain(text: str) -> Decimal | None:
     """The value of our own button."""
     try:
-        return Decimal(text)
-    except InvalidOperation:
+        return amounts.parse(text)
+    except amounts.AmountError:
         return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
@@ -26,6 +27,9 @@ from portal.models import Company, WebhookEvent
 from portal.tenancy import all_tenants, current_company_id
 from portal.webhooks import inbox, signatures
 from portal.webhooks.inbox import Delivery, Handler, Ignored, Parked
+
+# Checked where there is no company, so that an address without one answers like any other.
+NOBODYS_SECRET = secrets.token_hex(32)
 
 bp = Blueprint("calcom_webhook", __name__)
 
@@ -47,20 +51,22 @@ class Unreadable(Exception):
     """A field that is needed is missing or has another shape."""
 
 
-# ---- The door -------------------------------------------------------------------------------------------------
+# ---- The door ---------------------------------------------------------------------------------------------------
 
 
 @bp.post("/webhooks/calcom/<tenant_id>")
 def receive(tenant_id: str) -> Response:
     """Verify over the raw bytes, record once, handle. Refusals are counted and not stored."""
     company = db.session.scalar(select(Company).where(Company.tenant_id == tenant_id))
-    if company is None:
-        abort(404)
-    raw = _body(company.id)
+    company_id = company.id if company else None
+    raw = _body(company_id)
+    secret = company.calcom_webhook_secret if company else NOBODYS_SECRET
     try:
-        signatures.verify_calcom(raw, request.headers.get(SIGNATURE), company.calcom_webhook_secret)
+        signatures.verify_calcom(raw, request.headers.get(SIGNATURE), secret)
     except signatures.BadSignature:
-        _refuse(company.id, 401)
+        _refuse(company_id, 401)
+    if company is None:
+        _refuse(None, 401)
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
@@ -76,7 +82,7 @@ def receive(tenant_id: str) -> Response:
     )
 
 
-def _body(company_id: int) -> bytes:
+def _body(company_id: int | None) -> bytes:
     request.max_content_length = LARGEST
     try:
         return request.get_data(cache=False)
@@ -84,7 +90,7 @@ def _body(company_id: int) -> bytes:
         _refuse(company_id, 413)
 
 
-def _refuse(company_id: int, status: int) -> NoReturn:
+def _refuse(company_id: int | None, status: int) -> NoReturn:
     with all_tenants("a refused request is only counted"):
         transaction(lambda: heartbeat.refused(PROVIDER, company_id, utcnow()))
     abort(status)

@@ -40,9 +40,12 @@ class Demo:
     url: str
     environ: dict[str, str]
 
-    def command(self, *words: str) -> subprocess.Popen[str]:
+    def flask(self, *words: str) -> subprocess.Popen[str]:
         """Start ``flask …`` inside this demo's environment."""
-        arguments = [sys.executable, "-m", "portal.demo.run", "--inside", "flask", "--app", "wsgi", *words]
+        return self.inside(sys.executable, "-m", "flask", "--app", "wsgi", *words)
+
+    def inside(self, *command: str) -> subprocess.Popen[str]:
+        arguments = [sys.executable, "-m", "portal.demo.run", "--inside", *command]
         return subprocess.Popen(
             arguments, cwd=ROOT, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -110,7 +113,7 @@ class Visitor:
         self.page.locator("input[name=email]").fill(email)
         self.page.locator("input[name=password]").fill(PASSWORD)
         self.page.locator("form[action^='/login'] button.btn-primary").click()
-        expect(self.page.locator("main#inhalt")).to_be_visible()
+        expect(self.page.locator("header.topbar")).to_be_visible()
         return self
 
     def go(self, path: str) -> Visitor:

@@ -37,8 +37,7 @@ def first(page: Page, pattern: str) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("phone", [False, True], ids=["1280", "390"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("phone", "scheme"), [(False, "light"), (True, "dark")], ids=["1280-light", "390-dark"])
 @pytest.mark.parametrize("email", PEOPLE)
 def test_every_page_of_each_role_is_clean(visitor: Any, email: str, scheme: str, phone: bool) -> None:
     window = visitor(email, phone=phone, scheme=scheme)

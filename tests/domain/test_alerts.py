@@ -289,6 +289,15 @@ def test_a_balance_that_nobody_watched_is_told_once(salon: Firm) -> None:
     assert [(payload["what"], payload["level"]) for payload in noted(salon)] == [(LOW, "10.00")]
 
 
+def test_a_company_that_never_had_a_balance_has_not_used_it_up(salon: Firm) -> None:
+    sweep(salon)
+    assert noted(salon) == []
+    set_balance(salon, "5.00")
+    set_balance(salon, "0.00", NOW - MINUTE)
+    sweep(salon)
+    assert told_kinds(salon) == [USED_UP]
+
+
 def test_a_company_that_has_been_told_is_not_told_by_the_round(salon: Firm) -> None:
     set_balance(salon, "10.10")
     charge(salon, NOW)

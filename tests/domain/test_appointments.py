@@ -70,12 +70,20 @@ def records(firm: Firm) -> list[AuditLog]:
         )
 
 
-# ---- Overlaps -----------------------------------------------------------------------------------------------------
+# ---- Overlaps ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("minutes_later", "length", "is_free"),
-    [(0, 45, False), (-30, 30, True), (-30, 31, False), (44, 30, False), (45, 30, True), (10, 5, False), (-60, 180, False)],
+    [
+        (0, 45, False),
+        (-30, 30, True),
+        (-30, 31, False),
+        (44, 30, False),
+        (45, 30, True),
+        (10, 5, False),
+        (-60, 180, False),
+    ],
 )
 def test_a_time_is_taken_where_appointments_share_a_minute(
     cast: Cast, minutes_later: int, length: int, is_free: bool
@@ -161,7 +169,7 @@ def test_the_other_company_s_people_and_appointments_are_out_of_reach(cast: Cast
         step(cast.salon, foreign, "completed")
 
 
-# ---- Changing -----------------------------------------------------------------------------------------------------
+# ---- Changing ---------------------------------------------------------------------------------------------------
 
 
 def test_moving_raises_version_and_sequence_and_tells_the_audit(cast: Cast) -> None:
@@ -211,7 +219,7 @@ def test_another_customer_brings_both_statistics_up_to_date(cast: Cast) -> None:
     assert customer_of(cast.salon, other.id).total_appointments == 1
 
 
-# ---- What people may book -------------------------------------------------------------------------------------------
+# ---- What people may book ---------------------------------------------------------------------------------------
 
 
 def by_hand(firm: Firm, wish: Plan, now: datetime = NOW) -> Appointment:
@@ -310,7 +318,13 @@ def test_free_times_are_those_that_could_be_booked(cast: Cast) -> None:
     book(firm)
     with tenant_scope(firm.id):
         found = slots.free_times(plan(firm), NOW)
-    assert [slot.start.astimezone(BERLIN).strftime("%H:%M") for slot in found] == ["09:00", "09:15", "10:45", "11:00", "11:15"]
+    assert [slot.start.astimezone(BERLIN).strftime("%H:%M") for slot in found] == [
+        "09:00",
+        "09:15",
+        "10:45",
+        "11:00",
+        "11:15",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -335,7 +349,7 @@ def test_a_time_that_the_clocks_skip_is_refused(app: object) -> None:
     assert error.value.field == "time"
 
 
-# ---- The state machine ----------------------------------------------------------------------------------------------
+# ---- The state machine ------------------------------------------------------------------------------------------
 
 STATES = ("scheduled", "confirmed", "arrived", "completed", "cancelled", "no_show")
 REFUSED = "refused"
@@ -428,7 +442,12 @@ def test_taking_a_cancellation_back_needs_the_time_to_be_free(cast: Cast) -> Non
         step(cast.salon, row, "back")
     within(cast.salon, lambda: appointments.cancel(other, "doch nicht", "staff", NOW))
     back = step(cast.salon, row, "back")
-    assert (back.status, back.cancelled_at, back.cancellation_reason, back.ical_sequence) == ("confirmed", None, None, 2)
+    assert (back.status, back.cancelled_at, back.cancellation_reason, back.ical_sequence) == (
+        "confirmed",
+        None,
+        None,
+        2,
+    )
 
 
 def test_cancelling_takes_a_reason_and_only_what_is_to_come(cast: Cast) -> None:
@@ -457,7 +476,7 @@ def test_every_change_says_who_made_it(cast: Cast) -> None:
     assert [record.action for record in records(cast.salon)] == ["appointment.created", "appointment.arrived"]
 
 
-# ---- Statistics -------------------------------------------------------------------------------------------------------
+# ---- Statistics -------------------------------------------------------------------------------------------------
 
 
 def test_statistics_follow_every_step(cast: Cast) -> None:
@@ -499,7 +518,7 @@ def test_a_price_that_changes_after_the_visit_changes_what_was_spent(cast: Cast)
     assert customer_of(firm).total_spent == Decimal("61.50")
 
 
-# ---- Calls ------------------------------------------------------------------------------------------------------------
+# ---- Calls ------------------------------------------------------------------------------------------------------
 
 
 def test_a_call_is_tied_both_ways_and_its_day_counted_anew(cast: Cast) -> None:

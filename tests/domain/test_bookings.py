@@ -52,7 +52,7 @@ def everything(firm: Firm, table: Any) -> list[Any]:
         return list(db.session.scalars(select(table).order_by(table.id)))
 
 
-# ---- Branch, service, price, buffers ----------------------------------------------------------------------------------
+# ---- Branch, service, price, buffers ----------------------------------------------------------------------------
 
 
 def test_the_event_type_says_branch_service_and_buffers(cast: Cast) -> None:
@@ -110,7 +110,7 @@ def test_without_any_hint_the_primary_branch_takes_it(cast: Cast) -> None:
     assert (row.branch_id, row.staff_id) == (cast.salon.main.id, None)
 
 
-# ---- Customers ----------------------------------------------------------------------------------------------------------
+# ---- Customers --------------------------------------------------------------------------------------------------
 
 
 def test_the_customer_is_found_by_number_then_by_address(cast: Cast) -> None:
@@ -126,9 +126,7 @@ def test_the_customer_is_found_by_number_then_by_address(cast: Cast) -> None:
 
 def test_a_booking_confirms_a_name_that_was_only_said(cast: Cast) -> None:
     firm = cast.salon
-    said = factories.make_customer(
-        firm, "Greta", "Fogel", phone_normalized="+4915221345678", name_confirmed=False
-    )
+    said = factories.make_customer(firm, "Greta", "Fogel", phone_normalized="+4915221345678", name_confirmed=False)
     row = take(firm, told())
     with tenant_scope(firm.id):
         customer = db.session.get_one(Customer, row.customer_id)
@@ -145,7 +143,7 @@ def test_a_reschedule_keeps_the_customer_that_a_person_has_set(cast: Cast) -> No
     assert moved.customer_id == other.id
 
 
-# ---- What people did meanwhile --------------------------------------------------------------------------------------------
+# ---- What people did meanwhile ----------------------------------------------------------------------------------
 
 
 def test_a_person_set_by_hand_stays_until_the_organizer_changes(cast: Cast) -> None:
@@ -166,7 +164,12 @@ def test_a_completed_appointment_is_not_cancelled_afterwards(cast: Cast) -> None
 
 @pytest.mark.parametrize(
     ("by", "who"),
-    [("GRETA@example.org", "customer"), ("sofia@salon.example", "staff"), ("chef@salon.example", "chef@salon.example"), (None, "calcom")],
+    [
+        ("GRETA@example.org", "customer"),
+        ("sofia@salon.example", "staff"),
+        ("chef@salon.example", "chef@salon.example"),
+        (None, "calcom"),
+    ],
 )
 def test_it_is_kept_who_cancelled(cast: Cast, by: str | None, who: str) -> None:
     firm = cast.salon
@@ -181,7 +184,10 @@ def test_what_a_provider_does_is_in_the_audit_without_a_person(cast: Cast) -> No
     take(firm, told())
     take(firm, told("bk_2", start=START + timedelta(days=1), previous_uid="bk_1", written_at=NOW + timedelta(hours=1)))
     records = [row for row in everything(firm, AuditLog) if row.model_type == "appointments"]
-    assert [(row.action, row.user_id) for row in records] == [("appointment.created", None), ("appointment.moved", None)]
+    assert [(row.action, row.user_id) for row in records] == [
+        ("appointment.created", None),
+        ("appointment.moved", None),
+    ]
 
 
 def test_moving_a_booking_twice_keeps_one_appointment_and_three_bookings(cast: Cast) -> None:
@@ -200,7 +206,7 @@ def test_a_reschedule_under_the_same_uid_moves_too(cast: Cast) -> None:
     assert row.start_time == later
 
 
-# ---- Early and late ---------------------------------------------------------------------------------------------------------
+# ---- Early and late ---------------------------------------------------------------------------------------------
 
 
 def test_what_comes_too_early_waits_and_what_never_comes_is_let_go(cast: Cast) -> None:

@@ -28,9 +28,9 @@ def at(hour: int, minute: int = 0, day: date = TUESDAY, fold: int = 0) -> dateti
     return datetime.combine(day, time(hour, minute, fold=fold), tzinfo=BERLIN).astimezone(UTC)
 
 
-def sheet(firm: Firm, now: datetime = at(7), **wish: Any) -> Sheet:
+def sheet(firm: Firm, now: datetime | None = None, **wish: Any) -> Sheet:
     with tenant_scope(firm.id):
-        found = calendar.sheet(Wish(**({"day": TUESDAY} | wish)), now)
+        found = calendar.sheet(Wish(**({"day": TUESDAY} | wish)), now or at(7))
     assert found is not None
     return found
 
@@ -52,7 +52,7 @@ def bands(column: Column, kind: str) -> list[Band]:
     return [band for band in column.bands if band.kind == kind]
 
 
-# ---- Positions ------------------------------------------------------------------------------------------------------
+# ---- Positions --------------------------------------------------------------------------------------------------
 
 
 def test_a_sheet_goes_from_eight_to_six_and_rows_are_five_minutes(cast: Cast) -> None:
@@ -64,7 +64,12 @@ def test_a_sheet_goes_from_eight_to_six_and_rows_are_five_minutes(cast: Cast) ->
 
 @pytest.mark.parametrize(
     ("start", "minutes", "rows", "place"),
-    [(at(6, 10), 20, 144, "r2 s4"), (at(19, 50), 40, 156, "r142 s8"), (at(8), 5, 120, "r0 s3"), (at(17, 57), 3, 120, "r117 s3")],
+    [
+        (at(6, 10), 20, 144, "r2 s4"),
+        (at(19, 50), 40, 156, "r142 s8"),
+        (at(8), 5, 120, "r0 s3"),
+        (at(17, 57), 3, 120, "r117 s3"),
+    ],
 )
 def test_what_lies_outside_widens_the_sheet(cast: Cast, start: datetime, minutes: int, rows: int, place: str) -> None:
     factories.make_appointment(cast.salon, start=start, minutes=minutes)
@@ -113,7 +118,7 @@ def test_buffers_are_drawn_and_counted(cast: Cast) -> None:
     assert len(found.clashes) == 1
 
 
-# ---- Hours ------------------------------------------------------------------------------------------------------------
+# ---- Hours ------------------------------------------------------------------------------------------------------
 
 
 def test_hours_breaks_and_absences_of_a_person(cast: Cast) -> None:
@@ -144,7 +149,12 @@ def test_a_day_off_a_closed_day_and_unknown_hours_differ(cast: Cast) -> None:
 def test_who_is_away_all_day_is_said_to_be(cast: Cast) -> None:
     firm = cast.salon
     hours(firm, time(9), time(18))
-    absence = {"staff_id": firm.stylist.id, "starts_at": at(0), "ends_at": at(0) + timedelta(days=2), "kind": "vacation"}
+    absence = {
+        "staff_id": firm.stylist.id,
+        "starts_at": at(0),
+        "ends_at": at(0) + timedelta(days=2),
+        "kind": "vacation",
+    }
     save(firm, StaffAbsence(company_id=firm.id, **absence))
     column = column_of(sheet(firm), firm)
     assert (column.away, column.free) == ("vacation", [])
@@ -163,7 +173,7 @@ def test_the_now_line_stands_on_today_only(cast: Cast) -> None:
     assert sheet(cast.salon, now=at(21)).now_row is None
 
 
-# ---- Whose sheet --------------------------------------------------------------------------------------------------------
+# ---- Whose sheet ------------------------------------------------------------------------------------------------
 
 
 def test_columns_are_the_branch_s_people_and_whoever_is_booked_there(cast: Cast) -> None:
@@ -231,7 +241,7 @@ def test_a_company_without_a_branch_has_no_sheet(cast: Cast) -> None:
         assert calendar.sheet(Wish(visible=[987654]), at(7)) is None
 
 
-# ---- The list by time -----------------------------------------------------------------------------------------------------
+# ---- The list by time -------------------------------------------------------------------------------------------
 
 
 def test_my_day_tells_what_comes_next_and_what_is_free(cast: Cast) -> None:
@@ -258,7 +268,7 @@ def test_on_other_days_nothing_is_next(cast: Cast) -> None:
     assert [(line.is_next, line.is_today) for line in found.lines] == [(False, False)]
 
 
-# ---- The week ---------------------------------------------------------------------------------------------------------------
+# ---- The week ---------------------------------------------------------------------------------------------------
 
 
 def test_a_week_has_a_column_a_day_and_leaves_out_a_closed_weekend(cast: Cast) -> None:
@@ -279,7 +289,7 @@ def test_a_week_that_is_too_full_to_be_drawn_says_so(cast: Cast) -> None:
     assert not sheet(cast.salon).crowded
 
 
-# ---- Clocks -----------------------------------------------------------------------------------------------------------------
+# ---- Clocks -----------------------------------------------------------------------------------------------------
 
 
 def labels(found: Sheet) -> list[str]:
@@ -348,7 +358,7 @@ def test_moments_beside_the_sheet_count_as_its_edges(hour: int, row: int) -> Non
     assert axis.span(Interval(at(5), at(6)), TUESDAY) is None
 
 
-# ---- Versions -----------------------------------------------------------------------------------------------------------------
+# ---- Versions ---------------------------------------------------------------------------------------------------
 
 
 def test_the_version_changes_with_what_is_seen(cast: Cast) -> None:

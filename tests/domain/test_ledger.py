@@ -187,9 +187,7 @@ def test_without_a_rate_a_charge_says_so_and_changes_nothing(cast: Cast) -> None
     with pytest.raises(ledger.NoRateError):
         with_call(cast.salon, call, ledger.charge)
     assert rows_of(cast.salon, CallCharge) == []
-    within(
-        cast.salon, lambda: rates.set_rate(rates.NewRate(Decimal("0.30"), started - timedelta(days=1)), utcnow())
-    )
+    within(cast.salon, lambda: rates.set_rate(rates.NewRate(Decimal("0.30"), started - timedelta(days=1)), utcnow()))
     assert with_call(cast.salon, call, ledger.charge).amount_charged == Decimal("0.30")
 
 
@@ -263,9 +261,7 @@ def test_a_calls_price_can_be_given_back_in_parts_but_not_more_than_once(cast: C
     charged = with_call(cast.salon, make_call(cast.salon, duration_seconds=157), ledger.charge)
 
     def back(euros: str, key: str) -> BalanceTransaction:
-        return within(
-            cast.salon, lambda: ledger.credit_call(charged.id, Decimal(euros), "Abgebrochen", key, utcnow())
-        )
+        return within(cast.salon, lambda: ledger.credit_call(charged.id, Decimal(euros), "Abgebrochen", key, utcnow()))
 
     back("0.60", "a")
     back("0.60", "a")
@@ -344,9 +340,7 @@ def test_overdue_holds_are_found_and_given_back(cast: Cast) -> None:
         st.tuples(st.sampled_from(["hold", "charge", "release"]), st.integers(0, 3), st.integers(0, 400)), max_size=12
     )
 )
-def test_whatever_arrives_in_whatever_order_the_sums_are_right(
-    cast: Cast, steps: list[tuple[str, int, int]]
-) -> None:
+def test_whatever_arrives_in_whatever_order_the_sums_are_right(cast: Cast, steps: list[tuple[str, int, int]]) -> None:
     before = len(rows_of(cast.salon, BalanceTransaction))
     give(cast.salon, "1.00", f"start-{before}")
     calls = [running_call(cast.salon) for _ in range(4)]

@@ -112,9 +112,7 @@ def test_the_company_keeps_its_customer_at_stripe(cast: Cast, sim: Simulator) ->
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_stripe_away_costs_nothing_and_a_second_try_finds_the_same_page(
-    cast: Cast, sim: Simulator, when: Any
-) -> None:
+def test_stripe_away_costs_nothing_and_a_second_try_finds_the_same_page(cast: Cast, sim: Simulator, when: Any) -> None:
     sim.fail_next(500, when=when, times=1, path="checkout/sessions")
     topup = begin(cast.salon)
     assert (topup.status, topup.stripe_session_id) == ("pending", None)
@@ -252,9 +250,7 @@ def test_the_webhook_may_come_before_the_pages_id_is_kept(cast: Cast, sim: Simul
         ("company", {"metadata": {"topup_id": "0", "tenant_id": "praxis"}}),
     ],
 )
-def test_what_differs_is_parked_and_not_credited(
-    cast: Cast, sim: Simulator, what: str, wrong: dict[str, Any]
-) -> None:
+def test_what_differs_is_parked_and_not_credited(cast: Cast, sim: Simulator, what: str, wrong: dict[str, Any]) -> None:
     topup = begin(cast.salon)
     sim.pay(topup.stripe_session_id or "")
     facts = facts_of(cast.salon, topup)

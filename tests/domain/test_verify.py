@@ -42,9 +42,7 @@ def busy(cast: Cast) -> Firm:
     topup = make_topup(firm, "50.00", status="completed", completed_at=utcnow())
     within(firm, lambda: ledger.credit(db.session.get_one(BalanceTopup, topup.id), utcnow()))
     calls = [make_call(firm, duration_seconds=seconds) for seconds in (157, 41)]
-    charges = [
-        within(firm, lambda c=call: ledger.charge(db.session.get_one(Call, c.id), utcnow())) for call in calls
-    ]
+    charges = [within(firm, lambda c=call: ledger.charge(db.session.get_one(Call, c.id), utcnow())) for call in calls]
     within(firm, lambda: ledger.credit_call(charges[0].id, Decimal("0.10"), "Kulanz", "k", utcnow()))
     running = make_call(firm, status="in_progress", ended_at=None, duration_seconds=None)
     within(firm, lambda: ledger.hold(db.session.get_one(Call, running.id), utcnow()))

@@ -6,6 +6,7 @@ They come from a fork server that has imported the portal once, so twenty of the
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from multiprocessing.synchronize import Barrier
@@ -59,6 +60,7 @@ class Failure:
 def _process(
     url: str, settings: dict[str, Any], barrier: Barrier, results: Any, place: int, work: Work, arguments: Any
 ) -> None:
+    made: Any = None
     try:
         app = create_app(replace(TEST_SETTINGS, database_url=url, **settings))
         app.test_client_class = PortalClient
@@ -68,7 +70,8 @@ def _process(
             made = work(app, *arguments)
             db.session.remove()
             db.engine.dispose()
-    except BaseException as error:
-        barrier.abort()
-        made = Failure(error)
-    results.put((place, made))
+    finally:
+        if (error := sys.exception()) is not None:
+            barrier.abort()
+            made = Failure(error)
+        results.put((place, made))

@@ -47,7 +47,7 @@ def standing(firm: Firm) -> list[Appointment]:
         return list(db.session.scalars(select(Appointment).order_by(Appointment.start_time)))
 
 
-# ---- What a process does ------------------------------------------------------------------------------------------
+# ---- What a process does ----------------------------------------------------------------------------------------
 
 
 def book(app: Flask, company_id: int, wish: Plan, over: Overbooking | None = None) -> str:
@@ -83,7 +83,7 @@ def tap(app: Flask, company_id: int, appointment_id: int, action: str) -> int:
     return transaction(work)
 
 
-# ---- The races ------------------------------------------------------------------------------------------------------
+# ---- The races --------------------------------------------------------------------------------------------------
 
 
 def test_of_twenty_who_book_the_same_time_one_gets_it(real_app: tuple[Flask, Cast]) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import event, select
 from portal import payments
 from portal.db import db, utcnow
 from portal.domain import balance, ledger, stats, topups
+from portal.domain import movements as ledger_lines
 from portal.models import BalanceTopup, BalanceTransaction, BillingRate, Call, Customer, DailySpend
 from portal.tenancy import tenant_scope
 from tests.cast import Cast, Firm
@@ -185,7 +186,7 @@ def test_days_before_today_are_summed_and_everything_else_stands_alone(owner: Po
     day, credit = seen.earlier
     assert isinstance(day, balance.CallsOfDay)
     assert (day.calls, day.amount, day.after) == (3, Decimal("-3.30"), Decimal("46.70"))
-    assert isinstance(credit, balance.Line)
+    assert isinstance(credit, ledger_lines.Line)
     assert (credit.kind, seen.older) == ("credit", None)
     assert owner.get("/balance").status_code == 200
 
@@ -220,9 +221,7 @@ def count_statements(client: PortalClient, address: str) -> int:
 
 
 @pytest.mark.parametrize("page", ["/balance", "/balance/ledger"])
-def test_a_page_asks_a_constant_number_of_questions(
-    owner: PortalClient, cast: Cast, sim: Simulator, page: str
-) -> None:
+def test_a_page_asks_a_constant_number_of_questions(owner: PortalClient, cast: Cast, sim: Simulator, page: str) -> None:
     give(cast.salon, "90.00")
     running = make_call(cast.salon, status="in_progress", ended_at=None, duration_seconds=None)
     within(cast.salon, lambda: ledger.hold(db.session.get_one(Call, running.id), utcnow()))
@@ -452,7 +451,7 @@ def test_refunds_are_shown(owner: PortalClient, cast: Cast, sim: Simulator) -> N
 def test_pages_of_the_ledger_follow_each_other_without_gap_or_overlap(
     owner: PortalClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(balance, "PAGE", 4)
+    monkeypatch.setattr(ledger_lines, "PAGE", 4)
     for number in range(11):
         give(cast.salon, "1.00", f"k{number}")
     expected = [row.id for row in movements(cast.salon)][::-1]
@@ -527,7 +526,7 @@ def test_the_file_holds_every_movement_in_german_figures(owner: PortalClient, ca
 def test_the_file_is_written_piece_by_piece_and_completely(
     owner: PortalClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(balance, "CHUNK", 3)
+    monkeypatch.setattr(ledger_lines, "CHUNK", 3)
     for number in range(10):
         give(cast.salon, "1.00", f"k{number}")
     give(cast.praxis, "7.77")

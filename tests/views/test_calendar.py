@@ -41,7 +41,7 @@ def owner(client: PortalClient, cast: Cast) -> PortalClient:
     return client.sign_in(cast.salon.owner)
 
 
-# ---- What is shown ------------------------------------------------------------------------------------------------
+# ---- What is shown ----------------------------------------------------------------------------------------------
 
 
 def test_a_day_shows_who_comes_when_with_whom(owner: PortalClient, cast: Cast) -> None:
@@ -118,7 +118,7 @@ def test_texts_are_escaped(owner: PortalClient, cast: Cast) -> None:
     assert "<script>x" not in text
 
 
-# ---- The address ------------------------------------------------------------------------------------------------------
+# ---- The address ------------------------------------------------------------------------------------------------
 
 
 def test_before_and_after_keep_branch_and_person(owner: PortalClient, cast: Cast) -> None:
@@ -165,7 +165,7 @@ def test_all_branches_at_once(owner: PortalClient, cast: Cast) -> None:
     assert "Alle Filialen" in text
 
 
-# ---- Who sees what ------------------------------------------------------------------------------------------------------
+# ---- Who sees what ----------------------------------------------------------------------------------------------
 
 
 def test_staff_see_their_own_day_and_may_ask_for_all(client: PortalClient, cast: Cast) -> None:
@@ -209,7 +209,7 @@ def test_the_calendar_is_not_kept_by_browsers(owner: PortalClient) -> None:
     assert "HX-Request" in answer.headers["Vary"]
 
 
-# ---- Parts and polling --------------------------------------------------------------------------------------------------
+# ---- Parts and polling ------------------------------------------------------------------------------------------
 
 
 def version_in(text: str) -> str:
@@ -222,7 +222,8 @@ def test_a_part_is_what_the_page_includes(owner: PortalClient, cast: Cast) -> No
     factories.make_appointment(cast.salon, start=at(9))
     answer = part(owner, DAY)
     assert "<html" not in answer
-    assert answer.strip().startswith('<div id="calendar">')
+    assert answer.strip().startswith("<title>Kalender Di., 09.03.".replace(" 09", "\u00a009"))
+    assert '<div id="calendar">' in answer
     assert version_in(answer) == version_in(page(owner, DAY))
 
 
@@ -240,7 +241,7 @@ def test_without_htmx_an_address_with_a_version_is_the_page(owner: PortalClient)
     assert "<html" in page(owner, f"{DAY}&v=old")
 
 
-# ---- Queries ------------------------------------------------------------------------------------------------------------
+# ---- Queries ----------------------------------------------------------------------------------------------------
 
 
 def fill(firm: Firm, number: int) -> None:

@@ -31,7 +31,7 @@ SECOND_TIME = datetime(2027, 3, 10, 14, 0, tzinfo=UTC)
 def event(name: str, **payload: Any) -> dict[str, Any]:
     """A stored payload, with some of its booking's fields changed."""
     body: dict[str, Any] = json.loads((PAYLOADS / f"{name}.json").read_text(encoding="utf-8"))
-    (body["payload"] if "payload" in body else body).update(payload)
+    body.get("payload", body).update(payload)
     return body
 
 
@@ -108,11 +108,11 @@ def test_a_company_without_a_secret_takes_nothing(client: PortalClient, cast: Ca
     assert post(client, cast.salon, event("created")).status_code == 401
 
 
-def test_an_unknown_address_is_404_without_a_trace(client: PortalClient, cast: Cast) -> None:
+def test_an_unknown_address_is_refused_like_a_wrong_signature(client: PortalClient, cast: Cast) -> None:
     raw = json.dumps(event("created")).encode()
     headers = {"X-Cal-Signature-256": sign_calcom(raw, "calcom-salon")}
     answer = client.post(URL.format("nobody"), data=raw, headers=headers)
-    assert (answer.status_code, answer.get_json()) == (404, {"error": 404})
+    assert (answer.status_code, answer.get_json()) == (401, {"error": 401})
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
@@ -312,7 +312,7 @@ def test_what_people_changed_here_is_not_undone_by_a_repetition(client: PortalCl
     assert only_one(cast.salon).status == "confirmed"
 
 
-# ---- What happens on the day --------------------------------------------------------------------------------------
+# ---- What happens on the day ------------------------------------------------------------------------------------
 
 
 def test_a_meeting_that_starts_changes_nothing_and_one_that_ends_completes(client: PortalClient, cast: Cast) -> None:
@@ -357,7 +357,7 @@ def test_an_early_no_show_waits_for_its_booking(client: PortalClient, cast: Cast
     assert only_one(cast.salon).status == "no_show"
 
 
-# ---- Absences -----------------------------------------------------------------------------------------------------
+# ---- Absences ---------------------------------------------------------------------------------------------------
 
 
 def absences(firm: Firm) -> list[StaffAbsence]:
@@ -398,7 +398,7 @@ def test_an_absence_of_somebody_unknown_waits(client: PortalClient, cast: Cast) 
     assert absences(cast.salon) == []
 
 
-# ---- What cannot be told --------------------------------------------------------------------------------------------
+# ---- What cannot be told ----------------------------------------------------------------------------------------
 
 
 def test_an_unknown_organizer_and_event_type_are_shown_without_a_person(client: PortalClient, cast: Cast) -> None:
@@ -462,7 +462,7 @@ def test_an_end_before_the_start_is_parked(client: PortalClient, cast: Cast) -> 
     assert answer.get_json() == {"status": "parked"}
 
 
-# ---- Overlaps and calls ---------------------------------------------------------------------------------------------
+# ---- Overlaps and calls -----------------------------------------------------------------------------------------
 
 
 def test_an_overlapping_booking_is_taken_over_all_the_same(client: PortalClient, cast: Cast) -> None:

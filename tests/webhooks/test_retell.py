@@ -375,7 +375,7 @@ def test_every_order_and_repetition_ends_in_the_same_call(
     assert made["balance"] == (Decimal("148.90"), Decimal("0.00"))
     assert set(made["held"]) <= {"charged"}
     assert len(made["held"]) == (1 if order[0] in {"call_started", "transcript_updated"} else 0)
-    assert made["steps"] == ["analysed", "ended", "recognised", "started"]
+    assert made["steps"] == ["analysed", "customer_new", "ended", "started"]
 
 
 @pytest.mark.parametrize("missing", LIFE)
