@@ -153,9 +153,9 @@ def _production_problems(s: Settings) -> list[str]:
     if not s.smtp_url:
         problems.append("SMTP_URL is missing")
     demo = Seller()
-    for name in ("name", "street", "postal_code", "city", "email", "phone"):
-        if getattr(s.seller, name) == getattr(demo, name):
-            problems.append(f"SELLER_{name.upper()} is missing: invoices need a real issuer")
+    named = ("name", "street", "postal_code", "city", "email", "phone")
+    missing = [name for name in named if getattr(s.seller, name) == getattr(demo, name)]
+    problems += [f"SELLER_{name.upper()} is missing: invoices need a real issuer" for name in missing]
     if s.seller.tax_number == demo.tax_number and s.seller.vat_id == demo.vat_id:
         problems.append("SELLER_TAX_NUMBER or SELLER_VAT_ID is missing: invoices need one of them")
     return problems

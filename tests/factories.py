@@ -71,7 +71,8 @@ def make_call(firm: Firm, transcript: str | None = None, **values: Any) -> Call:
     } | values
     call = save(firm, Call(company_id=firm.id, started_at=started, **values))
     if transcript is not None:
-        save(firm, CallContent(company_id=firm.id, call_id=call.id, tenant_token=tenant_token(firm.id), transcript=transcript))
+        token = tenant_token(firm.id)
+        save(firm, CallContent(company_id=firm.id, call_id=call.id, tenant_token=token, transcript=transcript))
     return call
 
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from flask import Flask, url_for
+from sqlalchemy import select
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from portal.db import db
 from portal.domain import ledger
-from portal.models import CustomerPhone, PortalUser
+from portal.models import BalanceTransaction, CustomerPhone, PortalUser
+from portal.tenancy import tenant_scope
 from tests import factories
 from tests.cast import Cast, Firm
 from tests.conftest import PortalClient
@@ -123,7 +125,7 @@ def rows_of(firm: Firm, reader: PortalUser | None = None) -> Rows:
     """``reader`` is the person whose notification it is; the owner unless told."""
     call = factories.make_call(firm, transcript="Guten Tag")
     phone = CustomerPhone(company_id=firm.id, customer_id=firm.customer.id, phone="030 1", phone_normalized="+49301")
-    movement = factories.within(firm, lambda: ledger.charge(db.session.merge(call), call.started_at)) and _movement(firm)
+    factories.within(firm, lambda: ledger.charge(db.session.merge(call), call.started_at))
     return Rows(
         firm,
         {
@@ -133,7 +135,7 @@ def rows_of(firm: Firm, reader: PortalUser | None = None) -> Rows:
             "customer_id": firm.customer.id,
             "event_id": factories.make_event(firm).id,
             "invoice_id": factories.make_invoice(firm).id,
-            "movement_id": movement,
+            "movement_id": _movement(firm),
             "notification_id": factories.make_notification(reader or firm.owner).id,
             "phone_id": factories.save(firm, phone).id,
             "topup_id": factories.make_topup(firm).id,
@@ -144,11 +146,6 @@ def rows_of(firm: Firm, reader: PortalUser | None = None) -> Rows:
 
 
 def _movement(firm: Firm) -> int:
-    from sqlalchemy import select
-
-    from portal.models import BalanceTransaction
-    from portal.tenancy import tenant_scope
-
     with tenant_scope(firm.id):
         return db.session.scalars(select(BalanceTransaction.id)).first() or 0
 

@@ -22,8 +22,8 @@ def enqueue(
 ) -> None:
     """Write a job into the running transaction.
 
-    With a ``dedupe_key`` a waiting job is left as it is; one that is finished, failed before or running now starts anew,
-    because what it is doing may have missed what is enqueued here.
+    With a ``dedupe_key`` a waiting job is left as it is; one that is finished, failed before or running now starts
+    anew, because what it is doing may have missed what is enqueued here.
     """
     due = utcnow() + after
     job = OutboxJob(kind=kind, payload=payload, company_id=company_id, dedupe_key=dedupe_key, next_attempt_at=due)

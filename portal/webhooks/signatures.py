@@ -18,7 +18,7 @@ _RETELL_HEADER = re.compile(r"v=([1-9][0-9]{12}),d=([0-9a-f]{64})")
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class BadSignature(Exception):  # noqa: N818 - a webhook's signature is bad, nothing went wrong here
+class BadSignature(Exception):
     """``reason``: no_key, missing, unsigned, malformed, mismatch or too_old."""
 
     def __init__(self, reason: str) -> None:

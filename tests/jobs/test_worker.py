@@ -93,9 +93,7 @@ def test_the_same_key_waits_once_and_starts_anew_when_done(cast: Cast, handled: 
     assert handled == [{"n": 1}, {"n": 3}]
 
 
-def test_what_is_enqueued_while_its_job_runs_is_done_afterwards(
-    cast: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_enqueued_while_its_job_runs_is_done_afterwards(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
 
     def handle(payload: dict[str, Any]) -> None:
