@@ -221,7 +221,7 @@ def new() -> Response:
     desk = booking_desk.open_desk()
     if not desk.branches:
         return whole_page("calendar/none.html")
-    if request.method == "GET" or "find" in request.form:
+    if request.method != "POST" or "find" in request.form:
         return _form_page(desk)
 
     def work() -> Appointment:
@@ -235,7 +235,7 @@ def new() -> Response:
 def edit(appointment_id: int) -> Response:
     row = _load(appointment_id)
     desk = booking_desk.open_desk(row)
-    if request.method == "GET" or "find" in request.form:
+    if request.method != "POST" or "find" in request.form:
         return _form_page(desk)
 
     def work() -> Appointment:
