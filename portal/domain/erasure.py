@@ -66,7 +66,7 @@ def _forget_what_was_written(customer_id: int) -> None:
     db.session.execute(
         update(Appointment)
         .where(Appointment.customer_id == customer_id)
-        .values(title=None, description=None, internal_notes=None, customer_notes=None)
+        .values(title=None, description=None, internal_notes=None, customer_notes=None, cancellation_reason=None)
     )
 
 

@@ -319,12 +319,12 @@ def behind(limit: int = 200) -> list[tuple[int, int]]:
     return [(company_id, topup_id) for company_id, topup_id in rows]
 
 
-def catch_up(topup_id: int, now: datetime) -> None:
-    """Make the documents that :func:`behind` found missing."""
+def catch_up(topup_id: int, now: datetime, reason: str = "refund") -> None:
+    """Make the documents that a top-up still lacks; nothing where there are none to make."""
     ledger.lock()
     topup = db.session.get_one(BalanceTopup, topup_id, populate_existing=True)
     if topup.status in PAID:
-        cancel_for_topup(topup, topup.refunded_amount, "refund", now)
+        cancel_for_topup(topup, topup.refunded_amount, reason, now)
 
 
 def keep_pdf(invoice_id: int, pdf: bytes) -> bool:

@@ -18,7 +18,7 @@ from sqlalchemy import and_, or_, select, update
 
 from portal.clients.stripe import CheckoutState, DisputeState, RefundState, StripeGateway
 from portal.db import db, rows_changed, utcnow
-from portal.domain import audit, invoices, ledger, vat
+from portal.domain import audit, ledger, outbox, vat
 from portal.models import BalanceTopup, Company
 from portal.tenancy import current_company_id
 
@@ -263,8 +263,14 @@ def _complete(topup: BalanceTopup, now: datetime) -> None:
     values: dict[str, Any] = {"failure_code": None, "failure_message": None, "failed_at": None, "parked_reason": None}
     if _move(topup.id, "completed", (*OPEN, "failed"), completed_at=now, **values):
         ledger.credit(topup, now)
-        invoices.issue_for_topup(_fresh(topup.id), now)
+        _ask_for_documents(topup)
         audit.record("topup.completed", topup, new={"amount": str(topup.amount), "gross": str(topup.gross_amount)})
+
+
+def _ask_for_documents(topup: BalanceTopup, reason: str = "refund") -> None:
+    """Invoice, Storno and corrections follow the money at once, but an invoice that fails must not hold up a credit."""
+    payload = {"topup_id": topup.id, "reason": reason}
+    outbox.enqueue("invoice_topup", payload, company_id=topup.company_id, dedupe_key=f"invoice_topup:{topup.id}")
 
 
 def _fail_as(topup_id: int, checkout: CheckoutState, now: datetime) -> None:
@@ -306,7 +312,7 @@ def _return_money(topup: BalanceTopup, facts: Facts, now: datetime) -> None:
             _take(topup, -one.gross, one.kind, f"{one.kind}:{one.id}:undone", now)
     if facts.refunds or facts.disputes:
         reason = "chargeback" if any(one.takes_money for one in facts.disputes) else "refund"
-        invoices.cancel_for_topup(topup, topup.refunded_amount, reason, now)
+        _ask_for_documents(topup, reason)
         _finish_returns(topup, facts)
 
 

@@ -16,6 +16,12 @@ from portal.models import Invoice
 from portal.tenancy import all_tenants, tenant_scope
 
 
+def document_topup(payload: dict[str, Any]) -> None:
+    """Bring a top-up's documents to where its money is."""
+    topup_id, reason = int(payload["topup_id"]), str(payload.get("reason", "refund"))
+    transaction(lambda: invoices.catch_up(topup_id, utcnow(), reason))
+
+
 def make_pdf(payload: dict[str, Any]) -> None:
     """Draw the file outside of any transaction, keep it, and write the mail with it."""
     invoice = invoice_documents.load(int(payload["invoice_id"]))
@@ -73,5 +79,5 @@ def issue_missing(now: datetime) -> None:
             transaction(partial(invoices.catch_up, topup_id, now))
 
 
-OUTBOX = {invoices.MAKE_PDF: make_pdf}
+OUTBOX = {invoices.MAKE_PDF: make_pdf, "invoice_topup": document_topup}
 PERIODIC = {"invoices.missing": (15 * 60, issue_missing)}

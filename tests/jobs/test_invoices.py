@@ -121,3 +121,13 @@ def test_an_order_for_a_document_that_never_came_to_be_is_done(cast: Cast) -> No
     with tenant_scope(cast.salon.id):
         job.make_pdf({"invoice_id": 987654321})
     assert mails() == []
+
+
+def test_a_topup_asks_for_its_invoice_and_the_worker_makes_it(cast: Cast) -> None:
+    firm = cast.salon
+    topup = make_topup(firm, status="completed", completed_at=utcnow())
+    with tenant_scope(firm.id):
+        job.document_topup({"topup_id": topup.id})
+        job.document_topup({"topup_id": topup.id})
+        made = db.session.scalars(select(Invoice).where(Invoice.topup_id == topup.id)).all()
+    assert [(one.kind, one.gross_amount) for one in made] == [("invoice", topup.gross_amount)]
