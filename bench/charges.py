@@ -26,7 +26,7 @@ from bench.places import ENGINES, application, database
 from config import Settings
 from portal import create_app
 from portal.db import db, transaction, utcnow
-from portal.demo.companies import LONG_AGO, RATE
+from portal.demo.firms import LONG_AGO, RATE
 from portal.demo.rows import Rows
 from portal.domain import ledger, pricing
 from portal.domain.pricing import Tariff

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from portal.demo.companies import RATE, Firm
+from portal.demo.firms import RATE, Firm
 from portal.demo.rings import Ring
 from portal.domain import pricing
 from portal.domain.pricing import Price, Tariff

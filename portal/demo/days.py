@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
-from portal.demo.companies import Away, Closed, Firm, Offer, Worker
+from portal.demo.firms import Away, Closed, Firm, Offer, Worker
 from portal.demo.people import Person
 from portal.domain import availability
 from portal.domain.availability import Closure, Hours, Interval

@@ -17,8 +17,8 @@ from typing import Any
 
 from portal.demo import phrases
 from portal.demo.bulk import Loader, Row, target
-from portal.demo.companies import RATE
 from portal.demo.dialogues import Filling, fill, retell_entries
+from portal.demo.firms import RATE
 from portal.demo.people import ORIGINS
 from portal.demo.rows import after_the_last
 from portal.domain import pricing, transcripts

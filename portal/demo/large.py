@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from portal.db import db, transaction
 from portal.demo import PASSWORD
 from portal.demo.bulk import open_for
-from portal.demo.companies import LONG_AGO, RATE, ZONE
+from portal.demo.firms import LONG_AGO, RATE, ZONE
 from portal.demo.histories import SLOT, TARGETS, Frame, History, Ids, Plan
 from portal.demo.progress import Progress
 from portal.demo.rows import Rows, after_the_last

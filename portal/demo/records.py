@@ -11,8 +11,9 @@ from random import Random
 from typing import Any
 
 from portal.demo.account import TARIFF, Account, Movement
-from portal.demo.companies import Firm, Ids
+from portal.demo.companies import Ids
 from portal.demo.days import Calendar, Visit
+from portal.demo.firms import Firm
 from portal.demo.people import Person
 from portal.demo.rings import Ring
 from portal.demo.rows import Rows

@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 
 from portal.demo import phrases
-from portal.demo.companies import Firm
 from portal.demo.days import BACK, Calendar, Visit
 from portal.demo.dialogues import MORNING, OWN_CALLER, Dialogue, Filling, Turn, fill, load, retell_entries
+from portal.demo.firms import Firm
 from portal.demo.people import Person, Town
 from portal.domain import transcripts
 from portal.domain.transcripts import Transcript

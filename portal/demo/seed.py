@@ -14,8 +14,9 @@ from sqlalchemy import select
 
 from portal.db import db, transaction
 from portal.demo.account import Account, price_of
-from portal.demo.companies import FIRMS, OPERATOR, ZONE, Firm, add_company, add_operator, add_specials, specials
+from portal.demo.companies import add_company, add_operator, add_specials
 from portal.demo.days import BACK, Calendar
+from portal.demo.firms import FIRMS, OPERATOR, ZONE, Firm, specials
 from portal.demo.office import Office
 from portal.demo.people import Person, Town
 from portal.demo.progress import Progress

@@ -244,17 +244,13 @@ def urgent(at: Standing) -> list[BalanceWarning]:
 
 
 def _of_budget(at: Standing, budget: Budget) -> BalanceWarning:
+    """Without money, a new day or a higher limit would change nothing."""
     assert budget.limit is not None
+    said = [words.spent(budget.period, budget.spent, budget.limit), words.now(at, at.rules.choice.at_last)]
+    if at.pays_a_minute:
+        said.append(words.again(budget.period, budget.end, at.zone))
     return BalanceWarning(
-        "bad",
-        words.limit_title(budget.period),
-        _sentences(
-            words.spent(budget.period, budget.spent, budget.limit),
-            words.now(at, at.rules.choice.at_last),
-            words.again(budget.period, budget.end, at.zone),
-        ),
-        _("Change the limit"),
-        LIMITS_PAGE,
+        "bad", words.limit_title(budget.period), _sentences(*said), _("Change the limit"), LIMITS_PAGE
     )
 
 

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import aliased
 
 from portal.db import db
 from portal.domain import pricing, rates, stats
@@ -269,11 +270,18 @@ def _spent(columns: Sequence[Any]) -> list[Decimal]:
 
 
 def _balance_before(moment: datetime | None) -> Any:
-    row = BalanceTransaction
-    last = select(row.balance_after).where(row.company_id == current_company_id())
+    """By way of the newest time: ORDER BY with LIMIT 1 alone makes MariaDB walk through everything since then."""
+    row, mark = BalanceTransaction, aliased(BalanceTransaction)
+    newest = select(func.max(mark.created_at)).where(mark.company_id == current_company_id())
     if moment is not None:
-        last = last.where(row.created_at < moment)
-    return last.order_by(row.created_at.desc(), row.id.desc()).limit(1).scalar_subquery()
+        newest = newest.where(mark.created_at < moment)
+    return (
+        select(row.balance_after)
+        .where(row.company_id == current_company_id(), row.created_at == newest.scalar_subquery())
+        .order_by(row.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 def _others(start: datetime) -> Any:

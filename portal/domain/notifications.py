@@ -134,14 +134,11 @@ def _insert(row: Notification) -> bool:
         db.session.add(row)
         db.session.flush()
         return True
-    mine = (Notification.portal_user_id == row.portal_user_id, Notification.dedupe_key == row.dedupe_key)
-    if db.session.scalar(select(Notification.id).where(*mine)):
-        return False
     try:
         with db.session.begin_nested():
             db.session.add(row)
     except IntegrityError:
-        return False  # another process was first
+        return False
     return True
 
 
@@ -186,11 +183,7 @@ def choices(user_id: int) -> dict[str, frozenset[str]]:
 def choose(user_id: int, company_id: int, wanted: Mapping[str, Iterable[str]]) -> None:
     """Remember a person's choice; categories that are not named keep theirs."""
     known = {category: sorted(channels) for category, channels in choices(user_id).items()}
-    value = known | {
-        category: sorted(set(channels) & set(CHANNELS))
-        for category, channels in wanted.items()
-        if category in CATEGORIES
-    }
+    value = known | {category: sorted(set(channels) & set(CHANNELS)) for category, channels in wanted.items()}
     if _changed(user_id, value):
         return
     row = UserPreference(

@@ -19,9 +19,9 @@ from sqlalchemy import func, select, text
 
 from portal.db import configure_encryption, db, writing
 from portal.demo import LOGINS, PASSWORD
-from portal.demo.companies import FIRMS, Firm
 from portal.demo.days import BACK, Visit
 from portal.demo.dialogues import load, spoken_date, spoken_time
+from portal.demo.firms import FIRMS, Firm
 from portal.demo.records import Story
 from portal.demo.rows import Rows
 from portal.demo.seed import tell

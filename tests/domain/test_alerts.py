@@ -232,6 +232,13 @@ def test_another_company_is_not_concerned(cast: Cast) -> None:
     assert bells(cast.praxis) == []
 
 
+def waiting(firm: Firm) -> int:
+    """Alerts that the worker has still to tell."""
+    with tenant_scope(firm.id):
+        query = select(func.count(OutboxJob.id)).where(OutboxJob.kind == alerts.KIND, OutboxJob.status == "pending")
+        return db.session.scalars(query).one()
+
+
 # ---- Limits -----------------------------------------------------------------------------------------------
 
 
@@ -247,6 +254,26 @@ def test_a_limit_is_told_once_a_day_and_once_a_month(salon: Firm) -> None:
         "limit:day:2026-11-19:0.84",
         "limit:day:2026-11-20:0.84",
     ]
+
+
+def test_calls_after_a_reached_limit_make_no_more_work(salon: Firm) -> None:
+    set_balance(salon, "100.00")
+    within(salon, lambda: limit_rules.save(Wish("message", daily=euros("0.42"))))
+    charge(salon, NOW)
+    assert waiting(salon) == 1
+    tell_all()
+    charge(salon, NOW + MINUTE)
+    sweep(salon, NOW + 2 * MINUTE)
+    assert waiting(salon) == 0
+
+
+def test_money_that_goes_back_reaches_no_limit(salon: Firm) -> None:
+    set_balance(salon, "100.00")
+    charge(salon, NOW)
+    charge(salon, NOW + MINUTE)
+    within(salon, lambda: limit_rules.save(Wish("message", daily=euros("0.50"))))
+    move(salon, "-0.50", NOW + 2 * MINUTE)
+    assert noted(salon) == []
 
 
 def test_a_limit_that_is_raised_and_reached_again_is_told_again(salon: Firm) -> None:
@@ -287,6 +314,15 @@ def test_a_balance_that_nobody_watched_is_told_once(salon: Firm) -> None:
     for step in range(3):
         sweep(salon, NOW + step * MINUTE)
     assert [(payload["what"], payload["level"]) for payload in noted(salon)] == [(LOW, "10.00")]
+
+
+def test_after_the_balance_was_above_it_the_round_tells_again(salon: Firm) -> None:
+    set_balance(salon, "10.10")
+    charge(salon, NOW)
+    move(salon, "50.00", NOW + MINUTE)
+    within(salon, lambda: db.session.execute(update(PrepaidBalance).values(current_balance=euros("3.00"))))
+    sweep(salon, NOW + 2 * MINUTE)
+    assert told_kinds(salon) == [LOW, LOW]
 
 
 def test_a_company_that_never_had_a_balance_has_not_used_it_up(salon: Firm) -> None:
@@ -525,6 +561,18 @@ def test_a_reached_limit_comes_first(salon: Firm, english: None) -> None:
     assert [(found.kind, found.action_url) for found in shown(salon)] == [
         ("bad", "/balance/limits"),
         ("warn", "/balance"),
+    ]
+
+
+def test_a_reached_limit_promises_no_better_day_while_there_is_no_money(salon: Firm, english: None) -> None:
+    set_balance(salon, "5.00")
+    within(salon, lambda: limit_rules.save(Wish("message", daily=euros("0.42"))))
+    charge(salon, NOW)
+    assert "again from midnight" in shown(salon)[0].text
+    set_balance(salon, "0.10", NOW)
+    assert [("again" in found.text, "midnight" in found.text) for found in shown(salon)] == [
+        (False, False),
+        (True, False),
     ]
 
 
