@@ -131,12 +131,15 @@ class MariaDB:
             "--no-defaults",
             *_as_root(),
             f"--datadir={self._place / 'data'}",
+            # A server that starts clears away the temporary tables in its folder, another server's among them.
+            f"--tmpdir={self._place}",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             "--skip-name-resolve",
             "--innodb-log-file-size=16M",
         ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        env = {**os.environ, "TMPDIR": str(self._place)}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=env)
         if done.returncode != 0:
             raise ServerError(f"mariadb-install-db failed:\n{(done.stdout + done.stderr)[-2000:]}")
 

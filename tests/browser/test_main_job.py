@@ -99,7 +99,7 @@ def test_what_is_not_paid_yet_or_never_is_shown_as_what_it_is(
     assert balance(window.page) == before
 
 
-@pytest.mark.parametrize("bad", ["abc", "-5", "1,234.56", "9999999", "9,99", ""])
+@pytest.mark.parametrize("bad", ["abc", "-5", "1,234.56", "9999999", "9,99"])
 def test_a_wrong_amount_is_told_beside_its_field_and_charges_nothing(visitor: Any, bad: str) -> None:
     window = visitor(f"owner@{SALON}").go("/balance")
     before = balance(window.page)
