@@ -136,7 +136,7 @@ def set_rules(firm: Firm, **values: object) -> None:
 
 
 def credit(firm: Firm, amount: str, now: datetime = NOON) -> None:
-    within(firm, lambda: ledger.adjust(euros(amount), "test", f"credit-{now.isoformat()}-{amount}", now))
+    within(firm, lambda: ledger.adjust(euros(amount), "test", f"{firm.id}-{now.isoformat()}-{amount}", now))
 
 
 def charge(firm: Firm, now: datetime, seconds: int = 60) -> CallCharge:
@@ -307,6 +307,16 @@ def test_what_was_spent_is_the_sum_of_the_charges_whatever_else_moved(cast: Cast
         ]
         assert limits.spent_since(*starts) == expected
     assert expected[0] > expected[1] > expected[2] > 0
+
+
+def test_what_another_company_spends_is_not_counted(cast: Cast) -> None:
+    for firm, seconds in ((cast.salon, 60), (cast.praxis, 120)):
+        credit(firm, "50", NOON - timedelta(hours=1))
+        charge(firm, NOON - timedelta(minutes=1), seconds)
+        charge(firm, NOON, seconds)
+    for firm, spent in ((cast.salon, "0.42"), (cast.praxis, "0.84")):
+        with tenant_scope(firm.id):
+            assert limits.spent_since(NOON) == [euros(spent)]
 
 
 def test_a_company_without_any_movement_has_spent_nothing(cast: Cast) -> None:
