@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
@@ -119,3 +120,15 @@ def test_pages_of_signed_in_people_are_not_kept_anywhere(client: PortalClient, c
     policy = answer.headers["Content-Security-Policy"]
     assert "unsafe-" not in policy
     assert policy.startswith("default-src 'self'")
+
+
+def test_the_demos_people_stay_outside_in_production(
+    client: PortalClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.views.access.LOGINS", {"Salon": ((cast.salon.owner.email, "owner"),)})
+    assert log_in(client, cast.salon.owner.email).status_code == 303
+    client.post("/logout")
+    production = replace(client.application.extensions["settings"], portal_env="production")
+    monkeypatch.setitem(client.application.extensions, "settings", production)
+    assert log_in(client, cast.salon.owner.email).status_code == 422
+    assert log_in(client, cast.salon.manager.email).status_code == 303
