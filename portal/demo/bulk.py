@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Engine, create_engine
 
@@ -47,11 +47,10 @@ def target(table: str, columns: str, cents: str = "", **scales: int) -> Target:
     return Target(table, tuple(columns.split()), dict.fromkeys(cents.split(), 2) | scales)
 
 
-class Loader:
+class Loader(Protocol):
     """What both engines share: ``load`` rows into a table, while ``open_for`` keeps its indexes away."""
 
-    def load(self, into: Target, rows: Sequence[Row]) -> None:
-        raise NotImplementedError
+    def load(self, into: Target, rows: Sequence[Row]) -> None: ...
 
 
 @contextmanager
