@@ -5,12 +5,17 @@ None becomes '' in all of them but ``phone``. ``zone`` takes a name (``Europe/Vi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import wraps
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Flask
 from flask_babel import gettext as _
+from jinja2 import pass_context
+from jinja2.runtime import Context
 
 from portal import formats, i18n
 from portal.db import utcnow
@@ -21,7 +26,18 @@ RECENT_DAYS = 7
 
 def init_app(app: Flask) -> None:
     """Register every filter under its own name."""
-    app.jinja_env.filters.update({function.__name__: function for function in FILTERS})
+    app.jinja_env.filters.update({function.__name__: _at_run_time(function) for function in FILTERS})
+
+
+def _at_run_time(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep Jinja from folding ``1000|number`` when it compiles a template: the first reader's language would stay."""
+
+    @pass_context
+    @wraps(function)
+    def filtered(context: Context, *args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return filtered
 
 
 def money(value: Decimal | None, sign: bool = False) -> str:

@@ -122,3 +122,10 @@ def test_times_follow_the_page_and_rows_may_have_their_own_zone(write):
 def test_naive_times_do_not_reach_a_page(write):
     with pytest.raises(ValueError, match="naive"):
         write("t|when", t=datetime(2026, 11, 28, 13, 5))  # noqa: DTZ001
+
+
+def test_a_constant_is_written_in_each_readers_language(app: Flask) -> None:
+    template = app.jinja_env.from_string("{{ 1000|number }}")
+    for language, shown in (("de", "1.000"), ("en", "1,000"), ("de", "1.000")):
+        with app.test_request_context(), i18n.speaking(language, "Europe/Berlin"):
+            assert template.render() == shown
