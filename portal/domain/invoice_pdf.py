@@ -1,41 +1,26 @@
 """The paper of an invoice: one PDF/A-3 that shows the document and carries it as an e-invoice (ZUGFeRD).
 
-The sheet follows DIN 5008 (address in the window of an envelope). Fonts are embedded, colours have a profile, and what
-the font cannot draw is written with what it can, because PDF/A forbids empty boxes. Importing this module takes a third
-of a second (fpdf2), so only the making of a document imports it.
+The sheet follows DIN 5008 (address in the window of an envelope). Importing this module takes a third of a second
+(``paper``), so only the making of a document imports it.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
-from importlib.resources import files
-from pathlib import Path
 from xml.sax.saxutils import escape
-from zoneinfo import ZoneInfo
 
 from babel import Locale
 from flask_babel import force_locale
 from flask_babel import gettext as _
-from fontTools.ttLib import TTFont
-from fpdf import FPDF
-from fpdf.enums import XPos, YPos
 
 from portal import formats
 from portal.domain.einvoice import FILE_NAME, Document, Party, printable
-
-FONT = "Source Sans Pro"
-FACES = {"": "SourceSansPro-Regular.ttf", "B": "SourceSansPro-Semibold.ttf"}
-INK, GREY, ACCENT, HAIR = (36, 40, 46), (91, 96, 103), (15, 102, 116), (208, 206, 201)
-BERLIN = ZoneInfo("Europe/Berlin")  # days have no zone; the formats want one all the same
+from portal.domain.paper import BOTTOM, GREY, HAIR, INK, LEFT, LINE, RIGHT, Paper, drawable
 
 # Millimetres.
-LEFT, RIGHT, TOP, BOTTOM = 25, 20, 16, 38
 WINDOW, FACTS_X, BODY = 50, 122, 104
-LINE = 4.8
 COLUMNS = (84, 16, 27, 14, 24)  # what, how many, price, tax, amount
 
 
@@ -113,32 +98,21 @@ def _metadata(sheet: _Sheet, made_at: datetime) -> str:
     )
 
 
-class _Sheet(FPDF):
-    """The drawing of one document; millimetres from the top left."""
+class _Sheet(Paper):
+    """The drawing of one document."""
 
     def __init__(self, document: Document, made_at: datetime) -> None:
-        super().__init__(format="A4", enforce_compliance="PDF/A-3B")
+        heading = f"{_kind(document.kind)} {document.number}"
+        super().__init__(heading, document.seller.name, document.language, made_at, standard="PDF/A-3B")
         self.document = document
-        self.heading = f"{_kind(document.kind)} {document.number}"
-        for style, name in FACES.items():
-            self.add_font(FONT, style, _font_file(name))
-        self.set_creation_date(made_at)
-        self.set_title(self.heading)
-        self.set_author(printable(document.seller.name))
-        self.set_producer("fpdf2")
-        self.set_lang(document.language)
-        self.set_margins(LEFT, TOP, RIGHT)
-        self.set_auto_page_break(True, BOTTOM)
-        self.c_margin = 0
-        self.set_line_width(0.2)
 
     def draw(self) -> None:
         self.add_page()
-        self._letterhead()
+        self.letterhead(self.document.seller.name)
         bottom = max(self._address(), self._facts(), BODY - 10)
         self.set_y(bottom + 10)
-        self._face(17, "B")
-        self._text(self.epw, 8, self.heading)
+        self.face(17, "B")
+        self.block(self.epw, 8, self.heading)
         self.ln(5)
         self._table()
         self._totals()
@@ -147,40 +121,33 @@ class _Sheet(FPDF):
     def footer(self) -> None:
         """The issuer on every page, as the law and the bookkeeper want it."""
         self.set_y(-BOTTOM + 8)
-        self._rule(HAIR)
+        self.rule(HAIR)
         self.ln(2.5)
         top, width = self.get_y(), self.epw / 3
         for number, lines in enumerate(_imprint(self.document.seller, self.document.language)):
             self.set_xy(LEFT + number * width, top)
-            self._face(8, "", GREY)
-            self._text(width - 4, 3.7, "\n".join(lines))
+            self.face(8, "", GREY)
+            self.block(width - 4, 3.7, "\n".join(lines))
         self.set_xy(LEFT, -11)
-        self._face(8, "", GREY)
+        self.face(8, "", GREY)
         page = _("Page %(page)s", page=self.page_no())
         self.cell(self.epw, 3.7, f"{self.document.number} · {page}", align="R")
 
     # ---- parts --------------------------------------------------------------------------------
 
-    def _letterhead(self) -> None:
-        self.set_y(TOP)
-        self._face(13, "B", ACCENT)
-        self._text(self.epw, 6, self.document.seller.name)
-        self.ln(2)
-        self._rule(ACCENT)
-
     def _address(self) -> float:
         """The window: the sender in small, then the customer. Returns where it ends."""
         seller, customer = self.document.seller, self.document.customer
         self.set_y(WINDOW)
-        self._face(7.5, "", GREY)
-        self._text(86, 3.4, " · ".join(part for part in (seller.name, *seller.lines, seller.town) if part))
+        self.face(7.5, "", GREY)
+        self.block(86, 3.4, " · ".join(part for part in (seller.name, *seller.lines, seller.town) if part))
         self.ln(1.6)
-        self._face(10.5, "B")
-        self._text(86, LINE, customer.name)
-        self._face(10.5)
+        self.face(10.5, "B")
+        self.block(86, LINE, customer.name)
+        self.face(10.5)
         abroad = customer.country != seller.country
         country = _country(customer.country, self.document.language).upper() if abroad else ""
-        self._text(86, LINE, "\n".join(line for line in (*customer.lines, customer.town, country) if line))
+        self.block(86, LINE, "\n".join(line for line in (*customer.lines, customer.town, country) if line))
         return self.get_y()
 
     def _facts(self) -> float:
@@ -189,130 +156,71 @@ class _Sheet(FPDF):
         for label, value in self._known_facts():
             top = self.get_y()
             self.set_xy(FACTS_X, top)
-            self._face(9, "", GREY)
-            self._text(32, LINE, label)
+            self.face(9, "", GREY)
+            self.block(32, LINE, label)
             below = self.get_y()
             self.set_xy(FACTS_X + 33, top)
-            self._face(9.5)
-            self._text(self.w - RIGHT - FACTS_X - 33, LINE, value)
+            self.face(9.5)
+            self.block(self.w - RIGHT - FACTS_X - 33, LINE, value)
             self.set_y(max(below, self.get_y()))
         return self.get_y()
 
     def _known_facts(self) -> Iterable[tuple[str, str]]:
         document = self.document
         yield _("Invoice no.") if document.kind == "invoice" else _("Document no."), document.number
-        yield _("Date of issue"), self._day(document.issued_on)
+        yield _("Date of issue"), self.day(document.issued_on)
         if document.kind == "invoice":
-            yield _("Paid on"), self._day(document.supplied_on)
+            yield _("Paid on"), self.day(document.supplied_on)
         else:
-            yield _("Date of change"), self._day(document.supplied_on)
+            yield _("Date of change"), self.day(document.supplied_on)
         if document.corrects:
             yield _("For invoice"), document.corrects.number
-            yield _("Dated"), self._day(document.corrects.issued_on)
+            yield _("Dated"), self.day(document.corrects.issued_on)
         if document.customer.vat_id:
             yield _("Your VAT id"), document.customer.vat_id
 
     def _table(self) -> None:
         document = self.document
-        self._face(9, "", GREY)
-        self._row((_("Description"), _("Quantity"), _("Unit price, net"), _("VAT"), _("Amount, net")))
-        self._rule(GREY)
+        self.face(9, "", GREY)
+        self.row((_("Description"), _("Quantity"), _("Unit price, net"), _("VAT"), _("Amount, net")), COLUMNS)
+        self.rule(GREY)
         for line in document.lines:
             self.ln(2)
-            self._face(10.5)
+            self.face(10.5)
             quantity = formats.number(line.quantity, document.language, 0)
-            amounts = (self._money(line.unit_price), self._percent(), self._money(line.net))
-            self._row((line.description, quantity, *amounts))
+            amounts = (self.money(line.unit_price), self._percent(), self.money(line.net))
+            self.row((line.description, quantity, *amounts), COLUMNS)
             self.ln(2)
-            self._rule(HAIR)
-
-    def _row(self, texts: tuple[str, ...]) -> None:
-        """One row of the table; the first cell wraps, the others stand at its first line."""
-        top = self.get_y()
-        first, *others = zip(texts, COLUMNS, strict=True)
-        self._text(first[1] - 4, LINE, first[0])
-        below = self.get_y()
-        self.set_xy(LEFT + first[1], top)
-        for text, width in others:
-            self.cell(width, LINE, drawable(text), align="R")
-        self.set_xy(LEFT, below)
+            self.rule(HAIR)
 
     def _totals(self) -> None:
         self.ln(3)
         document = self.document
         self._sum(_("Total, net"), document.net)
         self._sum(_("plus %(rate)s VAT", rate=self._percent()), document.tax)
-        self._rule(INK, LEFT + 84)
+        self.rule(INK, LEFT + 84)
         self.ln(1)
         self._sum(_("Total amount"), document.gross, "B")
         self.ln(6)
 
     def _sum(self, label: str, amount: Decimal, style: str = "") -> None:
-        self._face(10.5, style)
+        self.face(10.5, style)
         self.set_x(LEFT + 84)
         self.cell(45, 6, drawable(label))
-        self.cell(self.w - RIGHT - self.x, 6, self._money(amount), align="R")
+        self.cell(self.w - RIGHT - self.x, 6, self.money(amount), align="R")
         self.ln(6)
 
     def _notes(self) -> None:
         for note in (self.document.paid, *self.document.notes):
             if note:
-                self._face(10)
-                self._text(self.epw, LINE, note)
+                self.face(10)
+                self.block(self.epw, LINE, note)
                 self.ln(2)
-        self._face(8.5, "", GREY)
-        self._text(self.epw, 4, _("This file carries the document as an e-invoice as well (ZUGFeRD, EN 16931)."))
-
-    # ---- pens ---------------------------------------------------------------------------------
-
-    def _face(self, size: float, style: str = "", colour: tuple[int, int, int] = INK) -> None:
-        self.set_font(FONT, style, size)
-        self.set_text_color(*colour)
-
-    def _text(self, width: float, height: float, text: str) -> None:
-        """A block of text from here; what follows goes below it, at the left."""
-        if text:
-            self.multi_cell(width, height, drawable(text), align="L", new_x=XPos.LEFT, new_y=YPos.NEXT)
-
-    def _rule(self, colour: tuple[int, int, int], start: float = LEFT) -> None:
-        self.set_draw_color(*colour)
-        self.line(start, self.get_y(), self.w - RIGHT, self.get_y())
-
-    def _money(self, amount: Decimal) -> str:
-        return formats.money(amount, self.document.language)
+        self.face(8.5, "", GREY)
+        self.block(self.epw, 4, _("This file carries the document as an e-invoice as well (ZUGFeRD, EN 16931)."))
 
     def _percent(self) -> str:
-        return formats.percent(self.document.tax_rate / 100, self.document.language)
-
-    def _day(self, day: date) -> str:
-        return formats.day(day, self.document.language, BERLIN)
-
-
-def drawable(text: str) -> str:
-    """``text`` with the characters that the font has: else the plain letter below the accent, else "?"."""
-    return "".join(char if ord(char) in _glyphs() or char == "\n" else _nearest(char) for char in _composed(text))
-
-
-def _composed(text: str) -> str:
-    return unicodedata.normalize("NFC", printable(text).replace("\t", " ").replace("\u2011", "-"))
-
-
-def _nearest(char: str) -> str:
-    if unicodedata.category(char) in {"Cf", "Mn"}:  # marks that change nothing when they are not drawn
-        return ""
-    plain = "".join(part for part in unicodedata.normalize("NFKD", char) if ord(part) in _glyphs())
-    return plain or "?"
-
-
-@cache
-def _glyphs() -> frozenset[int]:
-    """Code points that every face has."""
-    faces = (set(TTFont(_font_file(name), lazy=True).getBestCmap()) for name in FACES.values())
-    return frozenset(set.intersection(*faces))
-
-
-def _font_file(name: str) -> Path:
-    return Path(str(files("font_source_sans_pro") / "files" / name))
+        return formats.percent(self.document.tax_rate / 100, self.language)
 
 
 def _kind(kind: str) -> str:

@@ -15,7 +15,7 @@ from lxml import etree
 from pypdf import PdfReader
 
 from portal import formats
-from portal.domain import invoice_pdf
+from portal.domain import invoice_pdf, paper
 from portal.domain.einvoice import Document, Party, xml
 from tests.invoices import LONG, document, every_kind
 
@@ -133,8 +133,8 @@ def _fonts(reader: PdfReader) -> list[Any]:
 
 def test_what_the_font_cannot_draw_becomes_what_it_can(app: Flask) -> None:
     """An empty box would break PDF/A, and look broken."""
-    assert invoice_pdf.drawable("Zażółć Ελλάς Şğı Ünïcödé Ø €") == "Zażółć Ελλάς Şğı Ünïcödé Ø €"
-    assert invoice_pdf.drawable("漢字 🙂 a\u200db ㎏ Ａ e\u0301 \t.") == "?? ? ab kg A é  ."
+    assert paper.drawable("Zażółć Ελλάς Şğı Ünïcödé Ø €") == "Zażółć Ελλάς Şğı Ünïcödé Ø €"
+    assert paper.drawable("漢字 🙂 a\u200db ㎏ Ａ e\u0301 \t.") == "?? ? ab kg A é  ."
     words = printed(made(document(customer=Party("漢字 🙂 GmbH"))))
     assert "?? ? GmbH" in words
 
