@@ -13,9 +13,10 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 
 from portal import settings
-from portal.clients.stripe import CheckoutState, StripeGateway, StripeRejected, StripeUnavailable
+from portal.clients.stripe import CheckoutState, StripeGateway, StripeProblem, StripeRejected, StripeUnavailable
 from portal.db import db, transaction, utcnow
-from portal.domain import topups
+from portal.domain import auto_topup_consent, topups
+from portal.domain.auto_topup_consent import Saved
 from portal.formats import percent
 from portal.models import BalanceTopup, Company
 from portal.tenancy import current_company_id
@@ -38,12 +39,14 @@ def open_page(topup_id: int, language: str) -> str | None:
     Whatever goes wrong is kept in the row, so that its own page can say what has happened and what comes next.
     """
     stripe = gateway()
-    topup, company = _rows(topup_id)
-    if stripe is None or topup.status != "pending":
+    topup, company = rows(topup_id)
+    if stripe is None or topup.status != "pending" or topup.is_auto_topup:
         return None
     try:
         if topup.stripe_session_id:
-            return refresh(topup_id).checkout.url
+            page = topups.read(stripe, topup.stripe_session_id)
+            bring(topup, page)
+            return page.checkout.url
         customer_id = _customer(stripe, company)
         transaction(lambda: topups.note_customer(topup_id, customer_id))
         checkout = _new_page(stripe, topup, company, customer_id, language)
@@ -59,19 +62,94 @@ def open_page(topup_id: int, language: str) -> str | None:
     return None
 
 
-def refresh(topup_id: int, *, with_returns: bool = False) -> topups.Facts:
-    """Ask Stripe how a top-up stands and bring our row there. Raises ``StripeProblem``; the row has a page's id."""
+def refresh(topup_id: int, *, with_returns: bool = False) -> topups.Told:
+    """Ask Stripe how a top-up stands and bring our row there. Raises ``StripeProblem``.
+
+    The row has a payment page's id, or it is an automatic one and has its payment's.
+    """
     stripe = gateway()
-    topup, _company = _rows(topup_id)
+    topup, _company = rows(topup_id)
     assert stripe is not None
-    assert topup.stripe_session_id
-    facts = topups.read(stripe, topup.stripe_session_id, with_returns=with_returns)
-    if topups.changes(topup, facts):
-        transaction(lambda: topups.apply(topup_id, facts, utcnow()))
+    facts = _read(stripe, topup, with_returns=with_returns)
+    bring(topup, facts)
     return facts
 
 
-def _rows(topup_id: int) -> tuple[BalanceTopup, Company]:
+def _read(stripe: StripeGateway, topup: BalanceTopup, *, with_returns: bool) -> topups.Told:
+    if topup.is_auto_topup:
+        assert topup.stripe_payment_intent_id
+        return topups.read_payment(stripe, topup.stripe_payment_intent_id, with_returns=with_returns)
+    assert topup.stripe_session_id
+    return topups.read(stripe, topup.stripe_session_id, with_returns=with_returns)
+
+
+def bring(topup: BalanceTopup, facts: topups.Told) -> None:
+    """Bring our row, as it was read before, to where Stripe says it is."""
+    if topups.changes(topup, facts):
+        transaction(lambda: topups.apply(topup.id, facts, utcnow()))
+
+
+# ---- Saving a card ----------------------------------------------------------------------------------------
+
+
+def open_setup_page(consent_id: int, language: str, back: str) -> str | None:
+    """The address of Stripe's page for saving a card or mandate; None where Stripe is away or refuses.
+
+    ``back``: the path to which Stripe sends people back, with ``?session=`` after success. The same consent and
+    language open the same page.
+    """
+    stripe = gateway()
+    own = company()
+    if stripe is None:
+        return None
+    try:
+        customer_id = _customer(stripe, own)
+        transaction(lambda: topups.note_company_customer(customer_id))
+        target = f"{settings().portal_base_url}{back}"
+        page = stripe.create_setup_session(
+            own.tenant_id,
+            customer_id,
+            reference=auto_topup_consent.reference(consent_id),
+            success_url=f"{target}?session={{CHECKOUT_SESSION_ID}}",
+            cancel_url=target,
+            locale=language,
+            idempotency_key=f"setup:{own.tenant_id}:{consent_id}:{language}",
+        )
+    except StripeProblem as problem:
+        log.error("stripe opens no page for a card", consent_id=consent_id, error=problem.message, code=problem.code)
+        return None
+    return page.url
+
+
+def finish_setup(session_id: str) -> Saved:
+    """Take over what was saved on a page of the current company's; repeatable, and also what the webhook does."""
+    stripe = gateway()
+    db.session.rollback()
+    if stripe is None:
+        return Saved.UNAVAILABLE
+    try:
+        page = stripe.get_setup_session(session_id)
+    except StripeRejected:
+        return Saved.FOREIGN
+    except StripeProblem as problem:
+        log.warning("stripe is away", error=problem.message)
+        return Saved.UNAVAILABLE
+    return transaction(lambda: auto_topup_consent.confirm_setup(page, utcnow()))
+
+
+def company() -> Company:
+    """Read afresh, and without keeping a transaction open while Stripe is asked."""
+    db.session.rollback()
+    found = db.session.get_one(Company, current_company_id(), populate_existing=True)
+    db.session.expunge_all()
+    db.session.rollback()
+    return found
+
+
+# ---- Inside -----------------------------------------------------------------------------------------------
+
+
+def rows(topup_id: int) -> tuple[BalanceTopup, Company]:
     """Read afresh, and without keeping a transaction open while Stripe is asked."""
     db.session.rollback()
     topup = db.session.scalars(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         CustomerCreateParams,
         EventListParams,
         PaymentIntentCreateParams,
+        PaymentIntentListParams,
         PaymentIntentRetrieveParams,
         RefundCreateParams,
     )
@@ -385,12 +386,17 @@ class StripeGateway:
                 if one.mode == "payment":
                     yield answers.read_checkout(one.to_dict())
 
-    def list_payment_intents(self, since: datetime) -> Iterator[PaymentState]:
-        """Payments made at or after `since` (aware), newest first, with their charges."""
+    def list_payment_intents(self, since: datetime, customer_id: str | None = None) -> Iterator[PaymentState]:
+        """Payments made at or after `since` (aware), newest first, with their charges; all, or one customer's."""
+        params: PaymentIntentListParams = {
+            "created": {"gte": _stamp(since)},
+            "limit": 100,
+            "expand": ["data.latest_charge"],
+        }
+        if customer_id is not None:
+            params["customer"] = customer_id
         with _translated():
-            pages = self._client.v1.payment_intents.list(
-                {"created": {"gte": _stamp(since)}, "limit": 100, "expand": ["data.latest_charge"]}
-            )
+            pages = self._client.v1.payment_intents.list(params)
             for one in pages.auto_paging_iter():
                 yield answers.read_payment(one.to_dict())
 

@@ -211,13 +211,14 @@ def _sentences(*found: str) -> str:
 
 @dataclass(frozen=True)
 class BalanceWarning:
-    """Something to know before everything else. ``kind``: warn or bad."""
+    """Something to know before everything else. ``kind``: warn or bad. ``preventable``: by automatic top-ups."""
 
     kind: str
     title: str
     text: str
     action_label: str
     action_url: str
+    preventable: bool = False
 
 
 def warnings(now: datetime, known: reach.Reach | None = None, zone: str | None = None) -> list[BalanceWarning]:
@@ -257,7 +258,8 @@ def _of_budget(at: Standing, budget: Budget) -> BalanceWarning:
 def _of_used_up(at: Standing, action: str) -> BalanceWarning:
     title = words.held_title() if at.current >= max(at.minute, CENT) else words.used_up_title(at.current)
     text = _sentences(words.too_little(at.available), words.now(at, action), words.top_up())
-    return BalanceWarning("warn" if action == "grace" else "bad", title, text, _("Top up"), TOP_UP_PAGE)
+    kind, preventable = "warn" if action == "grace" else "bad", not at.tops_itself_up
+    return BalanceWarning(kind, title, text, _("Top up"), TOP_UP_PAGE, preventable)
 
 
 def _of_reach(at: Standing, known: reach.Reach, today: date) -> BalanceWarning | None:
@@ -268,9 +270,8 @@ def _of_reach(at: Standing, known: reach.Reach, today: date) -> BalanceWarning |
         title = words.low_title(min(level for level in at.rules.thresholds if at.available < level))
     else:
         return None
-    return BalanceWarning(
-        "warn", title, _sentences(words.left(at.available, known.calls), words.later(at)), _("Top up"), TOP_UP_PAGE
-    )
+    text = _sentences(words.left(at.available, known.calls), words.later(at))
+    return BalanceWarning("warn", title, text, _("Top up"), TOP_UP_PAGE, not at.tops_itself_up)
 
 
 def _reach(at: Standing, now: datetime) -> reach.Reach:

@@ -77,7 +77,10 @@ class Budget:
 
 @dataclass(frozen=True)
 class Standing:
-    """All that the decision needs. ``budgets`` are empty where no limit asked; ``opened``: is there a balance?"""
+    """All that the decision needs. ``budgets`` are empty where no limit asked; ``opened``: is there a balance?
+
+    ``tops_itself_up``: automatic top-ups are switched on.
+    """
 
     active: bool
     zone: str
@@ -88,6 +91,7 @@ class Standing:
     rules: Rules
     budgets: tuple[Budget, ...] = ()
     opened: bool = True
+    tops_itself_up: bool = False
 
     @property
     def minute(self) -> Decimal:
@@ -167,6 +171,7 @@ def standing(now: datetime, *, always: bool = False, zone: str | None = None) ->
         rules=rules_of(found, found),
         budgets=_budgets(now, found.timezone, spent, limits) if spent else (),
         opened=found.current_balance is not None,
+        tops_itself_up=bool(found.auto_topup_enabled),
     )
 
 
@@ -208,6 +213,7 @@ def _row(now: datetime, spending: list[Any]) -> tuple[Any, list[Decimal]]:
             balance.low_balance_alert_threshold,
             balance.daily_spending_limit,
             balance.monthly_spending_limit,
+            balance.auto_topup_enabled,
             rate,
             *spending,
         )

@@ -1,17 +1,15 @@
-"""Asks again where nobody called: top-ups that stay open, and holds of calls that never ended."""
+"""Asks Stripe again where nobody called: top-ups that stay open."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 
 import structlog
 
-from portal import payments
+from portal import auto_payments, payments
 from portal.clients.stripe import StripeProblem, StripeUnavailable
-from portal.db import db, transaction
-from portal.domain import ledger, topups
-from portal.models import Call
+from portal.db import transaction
+from portal.domain import topups
 from portal.tenancy import all_tenants, tenant_scope
 
 log = structlog.get_logger()
@@ -29,7 +27,9 @@ def ask_stripe(now: datetime) -> None:
 
 def _ask(found: topups.Found, now: datetime) -> bool:
     """One top-up; False when Stripe is away, so that the rest can wait."""
-    if found.session_id is None:
+    if found.automatic and found.intent_id is None:
+        return auto_payments.charge(found.topup_id)
+    if found.session_id is None and not found.automatic:
         if not transaction(lambda: topups.give_up(found.topup_id, now)):
             transaction(lambda: topups.looked_at(found.topup_id, now))
         return True
@@ -46,21 +46,4 @@ def _ask(found: topups.Found, now: datetime) -> bool:
     return True
 
 
-def settle_holds(now: datetime) -> None:
-    """Charge or release holds past their time."""
-    with all_tenants("the worker serves every company"):
-        overdue = ledger.overdue_holds(now)
-    for company_id, call_id in overdue:
-        with tenant_scope(company_id):
-            transaction(partial(_settle_hold, call_id, now))
-
-
-def _settle_hold(call_id: int, now: datetime) -> None:
-    ledger.lock()
-    try:
-        ledger.settle_overdue(db.session.get_one(Call, call_id, populate_existing=True), now)
-    except ledger.NoRateError as error:
-        log.warning("a call waits for a rate", call_id=call_id, error=error.message)
-
-
-PERIODIC = {"topups": (60, ask_stripe), "holds": (300, settle_holds)}
+PERIODIC = {"topups": (60, ask_stripe)}

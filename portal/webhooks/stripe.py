@@ -10,9 +10,9 @@ from flask import Blueprint, Response, abort, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from portal import payments
-from portal.clients.stripe import SignatureError, StripeGateway, StripeRejected
+from portal.clients.stripe import SetupState, SignatureError, StripeGateway, StripeRejected
 from portal.db import db, transaction, utcnow
-from portal.domain import heartbeat, topups
+from portal.domain import auto_topup_consent, heartbeat, topups
 from portal.tenancy import all_tenants, tenant_scope
 from portal.webhooks import inbox
 
@@ -24,6 +24,13 @@ SESSION_EVENTS = {
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
     "checkout.session.expired",
+}
+# Of payments without a page; those that have one are told of by their page.
+PAYMENT_EVENTS = {
+    "payment_intent.succeeded",
+    "payment_intent.processing",
+    "payment_intent.payment_failed",
+    "payment_intent.canceled",
 }
 RETURN_EVENTS = {
     "charge.refunded",
@@ -40,11 +47,30 @@ RETURN_EVENTS = {
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Payment:
     """A top-up of ours and what Stripe says about it now."""
 
     topup: topups.Found
-    facts: topups.Facts
+    facts: topups.Told
+
+
+@dataclass(frozen=True)
+class SavedCard:
+    """A page on which a card was to be saved, and the company that it names."""
+
+    company_id: int
+    page: SetupState
+
+
+@dataclass(frozen=True)
+class GoneCard:
+    """A saved card that Stripe has given up."""
+
+    company_id: int
+    payment_method_id: str
+
+
+Prepared = Payment | SavedCard | GoneCard
 
 
 @bp.post("/webhooks/stripe")
@@ -72,29 +98,89 @@ def _refuse(status: int) -> NoReturn:
 
 
 def prepare(delivery: inbox.Delivery) -> Prepared:
-    """Find our row and read the payment afresh; outside of any transaction."""
+    """Find what it is about and read it afresh; outside of any transaction."""
     stripe = payments.gateway()
     if stripe is None:
         raise RuntimeError("no Stripe key is set")
     event = delivery.payload
     _check_mode(event, stripe)
-    subject = event["data"]["object"]
-    if event["type"] in SESSION_EVENTS:
-        found, session_id = _of_session(subject), subject["id"]
-    elif event["type"] in RETURN_EVENTS:
-        found = _of_payment(stripe, subject.get("payment_intent"))
-        session_id = found.session_id
-    else:
-        raise inbox.Ignored(event["type"])
-    if session_id is None:
-        raise inbox.Parked(f"the payment page of top-up {found.topup_id} is not known yet")
-    return Prepared(found, topups.read(stripe, session_id, with_returns=event["type"] in RETURN_EVENTS))
+    kind, subject = event["type"], event["data"]["object"]
+    if kind in SESSION_EVENTS:
+        return _saved_card(stripe, subject) if subject.get("mode") == "setup" else _paid_page(stripe, subject)
+    if kind in PAYMENT_EVENTS:
+        return _collected(stripe, subject)
+    if kind in RETURN_EVENTS:
+        return _returned(stripe, subject.get("payment_intent"))
+    if kind == "payment_method.detached":
+        return _gone_card(subject["id"])
+    raise inbox.Ignored(kind)
 
 
 def handle(delivery: inbox.Delivery, prepared: Prepared) -> None:
-    """Bring the top-up to where Stripe says it is."""
-    with tenant_scope(prepared.topup.company_id):
-        topups.apply(prepared.topup.topup_id, prepared.facts, utcnow())
+    """Bring the top-up to where Stripe says it is, or take over what it says of a card."""
+    if isinstance(prepared, Payment):
+        with tenant_scope(prepared.topup.company_id):
+            topups.apply(prepared.topup.topup_id, prepared.facts, utcnow())
+    elif isinstance(prepared, SavedCard):
+        with tenant_scope(prepared.company_id):
+            saved = auto_topup_consent.confirm_setup(prepared.page, utcnow())
+        if saved is auto_topup_consent.Saved.FOREIGN:
+            raise inbox.Quarantined(f"page {prepared.page.session_id} is not this company's")
+    else:
+        with tenant_scope(prepared.company_id):
+            auto_topup_consent.card_detached(prepared.payment_method_id)
+
+
+# ---- Payments ---------------------------------------------------------------------------------------------
+
+
+def _paid_page(stripe: StripeGateway, session: Mapping[str, Any]) -> Payment:
+    found = _of_session(session)
+    return Payment(found, topups.read(stripe, session["id"]))
+
+
+def _collected(stripe: StripeGateway, intent: Mapping[str, Any]) -> Payment:
+    found = _of_payment(stripe, intent["id"])
+    if not found.automatic:
+        raise inbox.Ignored("its payment page tells the same")
+    return Payment(found, topups.read_payment(stripe, intent["id"]))
+
+
+def _returned(stripe: StripeGateway, intent_id: str | None) -> Payment:
+    found = _of_payment(stripe, intent_id)
+    if found.automatic and intent_id is not None:
+        return Payment(found, topups.read_payment(stripe, intent_id, with_returns=True))
+    if found.session_id is None:
+        raise inbox.Parked(f"the payment page of top-up {found.topup_id} is not known yet")
+    return Payment(found, topups.read(stripe, found.session_id, with_returns=True))
+
+
+# ---- Cards ------------------------------------------------------------------------------------------------
+
+
+def _saved_card(stripe: StripeGateway, session: Mapping[str, Any]) -> SavedCard:
+    metadata = session.get("metadata") or {}
+    if not auto_topup_consent.is_ours(metadata):
+        raise inbox.Ignored("a card that was saved for something else")
+    tenant_id = metadata.get("tenant_id", "")
+    with all_tenants("Stripe's events name no company; what it keeps for us does"):
+        company_id = auto_topup_consent.company_named(tenant_id)
+    db.session.rollback()
+    if company_id is None:
+        raise inbox.Quarantined(f"{tenant_id[:50]!r} is none of this installation's companies")
+    return SavedCard(company_id, stripe.get_setup_session(session["id"]))
+
+
+def _gone_card(payment_method_id: str) -> GoneCard:
+    with all_tenants("Stripe's events name no company; our own row does"):
+        company_id = auto_topup_consent.company_with_card(payment_method_id)
+    db.session.rollback()
+    if company_id is None:
+        raise inbox.Ignored("no card of ours")
+    return GoneCard(company_id, payment_method_id)
+
+
+# ---- Whose it is ------------------------------------------------------------------------------------------
 
 
 def _check_mode(event: Mapping[str, Any], stripe: StripeGateway) -> None:

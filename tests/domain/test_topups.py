@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal import payments
 from portal.db import db, utcnow
-from portal.domain import topups, vat, verify
+from portal.domain import invoices, topup_steps, topups, vat, verify
 from portal.domain.topups import Facts, Outcome
 from portal.models import BalanceTopup, BalanceTransaction, Company, PrepaidBalance
 from portal.tenancy import all_tenants, tenant_scope
@@ -149,6 +149,23 @@ def test_the_tax_follows_the_seller_and_the_company(country: str, vat_id: str | 
     assert (split.net, split.tax) == (Decimal("100.00"), Decimal(tax))
 
 
+def test_the_vat_id_that_the_tax_was_decided_on_stays_with_the_topup(cast: Cast, sim: Simulator) -> None:
+    """A debit takes days, and the invoice is made when it has arrived: without the id it would be a wrong one."""
+
+    def move(**values: Any) -> None:
+        within(
+            cast.salon, lambda: db.session.execute(update(Company).where(Company.id == cast.salon.id).values(values))
+        )
+
+    move(country="AT", vat_id="ATU57194903")
+    split = vat.split(Decimal(100), vat.TaxKind.REVERSE_CHARGE)
+    topup_id = within(cast.salon, lambda: topups.start(split, "key", cast.salon.owner.id, "Katharina").id)
+    move(vat_id=None)
+    made = within(cast.salon, lambda: invoices.issue_for_topup(db.session.get_one(BalanceTopup, topup_id), utcnow()))
+    assert made is not None
+    assert (made.tax_category, made.customer["vat_id"]) == ("reverse_charge", "ATU57194903")
+
+
 # ---- Paying -----------------------------------------------------------------------------------------------
 
 
@@ -233,7 +250,7 @@ def test_the_webhook_may_come_before_the_pages_id_is_kept(cast: Cast, sim: Simul
     topup = begin(cast.salon)
     sim.pay(topup.stripe_session_id or "")
     facts = facts_of(cast.salon, topup)
-    within(cast.salon, lambda: topups._set(topup.id, stripe_session_id=None))
+    within(cast.salon, lambda: topup_steps.put(topup.id, stripe_session_id=None))
     topup = apply(cast.salon, topup, facts)
     assert (topup.stripe_session_id, topup.status) == (facts.checkout.session_id, "completed")
 
@@ -409,17 +426,3 @@ def test_a_topup_whose_page_never_opened_is_given_up_after_an_hour(cast: Cast, s
     assert fresh(cast.salon, topup.id).status == "pending"
     ask_stripe(utcnow() + timedelta(minutes=61))
     assert fresh(cast.salon, topup.id).failure_code == topups.NEVER_OPENED
-
-
-def test_the_worker_settles_holds_of_calls_that_never_ended(cast: Cast) -> None:
-    from portal.domain import ledger
-    from portal.jobs.topups import settle_holds
-    from portal.models import BalanceReservation
-    from tests.factories import make_call
-
-    call = make_call(cast.salon, status="in_progress", ended_at=None, duration_seconds=None)
-    within(cast.salon, lambda: ledger.adjust(Decimal("5.00"), "x", "x", utcnow()))
-    within(cast.salon, lambda: ledger.hold(db.session.merge(call), utcnow()))
-    settle_holds(utcnow() + ledger.HOLD_LASTS + timedelta(minutes=1))
-    with tenant_scope(cast.salon.id):
-        assert db.session.scalars(select(BalanceReservation.status)).all() == ["released"]

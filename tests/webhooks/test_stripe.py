@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from portal import payments
 from portal.db import db, utcnow
-from portal.domain import topups
+from portal.domain import topup_steps, topups
 from portal.models import BalanceTopup, PipelineHeartbeat, WebhookEvent
 from portal.tenancy import all_tenants, tenant_scope
 from portal.webhooks import inbox
@@ -310,7 +310,7 @@ def test_a_refund_before_the_payment_page_is_known_waits(client: PortalClient, c
     topup = begin(cast.salon)
     sim.pay(topup.stripe_session_id or "")
     sim.refund(topup.stripe_session_id or "", 1190)
-    within(cast.salon, lambda: topups._set(topup.id, stripe_session_id=None))
+    within(cast.salon, lambda: topup_steps.put(topup.id, stripe_session_id=None))
     (refunded,) = sim.events("charge.refunded")
     message = sim.webhook(refunded["id"])
     assert post_webhook(client, message.body, message.headers) == 200
