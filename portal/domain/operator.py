@@ -221,6 +221,17 @@ def figures(now: datetime) -> Figures:
         return Figures(*db.session.execute(query).one())
 
 
+def open_counts() -> dict[str, int]:
+    """What waits for the operator, by the keys of the menu, in one statement."""
+    query = select(
+        _number(BalanceTopup.id, BalanceTopup.parked_reason.is_not(None)),
+        _number(WebhookEvent.id, WebhookEvent.status.in_(STUCK)),
+    )
+    with oversight():
+        parked, stuck = db.session.execute(query).one()
+    return {"parked_topups": parked, "stuck_events": stuck}
+
+
 def _number(column: Any, *conditions: ColumnElement[bool]) -> Any:
     return select(func.count(column)).where(*conditions).scalar_subquery()
 
@@ -230,6 +241,7 @@ class ParkedTopup:
     """A top-up that is not credited until somebody has decided. Euros; ``gross`` is what Stripe should have taken."""
 
     id: int
+    company_id: int
     company: str
     amount: Decimal
     gross: Decimal
@@ -237,17 +249,25 @@ class ParkedTopup:
     reason: str | None
     created_at: datetime
 
+    @property
+    def credited(self) -> bool:
+        """A dispute parks what has been credited."""
+        return self.status in ("completed", "refunded")
+
 
 def parked_topups(limit: int = PAGE) -> list[ParkedTopup]:
     """Newest first."""
     row = BalanceTopup
     query = (
-        select(row.id, Company.name, row.amount, row.gross_amount, row.status, row.parked_reason, row.created_at)
+        select(
+            row.id, Company.id, Company.name, row.amount, row.gross_amount, row.status, row.parked_reason,
+            row.created_at,
+        )
         .join(Company, Company.id == row.company_id)
         .where(row.parked_reason.is_not(None))
         .order_by(row.created_at.desc(), row.id.desc())
         .limit(limit)
-    )
+    )  # fmt: skip
     with oversight():
         return [ParkedTopup(*found) for found in db.session.execute(query)]
 

@@ -11,8 +11,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
+from portal import payments, reconciliation
 from portal.db import db, utcnow
-from portal.domain import ledger, topups, verify
+from portal.domain import ledger, topup_steps, verify
 from portal.models import (
     BalanceReservation,
     BalanceTopup,
@@ -131,8 +132,6 @@ def test_a_hold_that_outlives_its_charge_is_named(busy: Firm) -> None:
 
 
 def against_stripe(firm: Firm) -> list[str]:
-    from portal import payments
-
     gateway = payments.gateway()
     assert gateway is not None
     since = utcnow() - timedelta(days=1)
@@ -171,8 +170,36 @@ def test_a_credit_without_a_payment_is_named(cast: Cast, sim: Simulator) -> None
     topup = begin(cast.salon)
     sim.pay(topup.stripe_session_id or "")
     apply(cast.salon, topup)
-    within(cast.salon, lambda: topups._set(topup.id, stripe_payment_intent_id="pi_nowhere"))
+    within(cast.salon, lambda: topup_steps.put(topup.id, stripe_payment_intent_id="pi_nowhere"))
     assert any("payment at Stripe should be succeeded, but is missing" in line for line in against_stripe(cast.salon))
+
+
+def test_a_topup_from_before_the_days_that_are_compared_is_not_missing(cast: Cast, sim: Simulator) -> None:
+    """Stripe is asked for a day more than our rows are, and a page may be paid some time after it was opened."""
+    topup = begin(cast.salon)
+    sim.pay(topup.stripe_session_id or "")
+    apply(cast.salon, topup)
+    before = utcnow() - timedelta(hours=12)
+    within(cast.salon, lambda: topup_steps.put(topup.id, created_at=before - timedelta(hours=1)))
+    gateway = payments.gateway()
+    assert gateway is not None
+    with tenant_scope(cast.salon.id):
+        assert verify.with_stripe(list(gateway.list_payment_intents(before)), before) == []
+
+
+def test_what_is_paid_or_given_back_during_a_run_is_no_difference(cast: Cast, sim: Simulator) -> None:
+    theirs = reconciliation.payments_since()
+    topup = begin(cast.salon)
+    theirs = reconciliation.payments_since()
+    sim.pay(topup.stripe_session_id or "")
+    apply(cast.salon, topup)
+    assert reconciliation.check(cast.salon.id, theirs) == []
+    theirs = reconciliation.payments_since()
+    sim.refund(topup.stripe_session_id or "", 1190)
+    apply(cast.salon, topup)
+    assert reconciliation.check(cast.salon.id, theirs) == []
+    sim.refund(topup.stripe_session_id or "", 1190)
+    assert len(reconciliation.check(cast.salon.id, theirs)) == 1
 
 
 # ---- The command ------------------------------------------------------------------------------------------
