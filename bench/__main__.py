@@ -1,18 +1,25 @@
-"""``python -m bench``: the main pages with a small and with a large company in one database."""
+"""``python -m bench``: the main pages with a small and with a large company in one database.
+
+``python -m bench charges``: how many calls a second are charged (``bench/charges.py``).
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from bench.pages import PAGES, Cost, Page, Visitor, empty_cost, empty_page
+from sqlalchemy import select
+
+from bench import charges
+from bench.pages import PAGES, RARE, Cost, Page, Visitor, empty_cost, empty_page
 from bench.places import ENGINES, Lines, application, database
-from portal.db import utcnow
+from portal.db import db, transaction, utcnow
 from portal.demo import large
 from portal.demo.histories import AHEAD, Plan
-from portal.tenancy import all_tenants
+from portal.models import Call, CallContent
+from portal.tenancy import all_tenants, tenant_scope
 
 # Both companies have as many appointments a day in each branch, so that a page of one branch shows as much.
 DAYS_OF_SMALL, DAYS_OF_LARGE = 90, 1095
@@ -34,6 +41,8 @@ def arguments(given: list[str]) -> argparse.Namespace:
 
 
 def main(given: list[str]) -> int:
+    if given[:1] == ["charges"]:
+        return charges.main(given[1:])
     wanted = arguments(given)
     now = utcnow()
     with database(wanted.db) as url, application(url) as app:
@@ -57,8 +66,23 @@ def _fill(calls_small: int, calls_large: int, now: datetime) -> tuple[int, int]:
     started = time.monotonic()
     with all_tenants("measuring takes two companies"):
         frames = large.write([_plan(1, calls_small, calls_small), _plan(2, calls_large, calls_small)], now, Lines())
+    for frame in frames:
+        _plant(frame.company, now)
     print(f"  filled in {time.monotonic() - started:.0f} s")
     return frames[0].company, frames[1].company
+
+
+def _plant(company_id: int, now: datetime) -> None:
+    """A word that occurs in one call of each company, some time ago."""
+
+    def write() -> None:
+        said = select(CallContent).join(Call, Call.id == CallContent.call_id)
+        before = said.where(Call.started_at < now - timedelta(days=60)).order_by(Call.started_at.desc())
+        content = db.session.scalars(before.limit(1)).one()
+        content.transcript = f"{content.transcript}\nUser: {RARE}."
+
+    with tenant_scope(company_id):
+        transaction(write)
 
 
 def _plan(number: int, calls: int, calls_small: int) -> Plan:

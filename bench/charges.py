@@ -1,4 +1,4 @@
-"""``python -m bench.charges``: how many calls a second are charged, by several processes at once.
+"""``python -m bench charges``: how many calls a second are charged, by several processes at once.
 
 Once all on one company, whose balance they queue for, once spread over many. On MariaDB beside it: the very statements
 of a charge, recorded from the ledger, in a bare loop through PyMySQL. The private MariaDB writes its log without
@@ -145,7 +145,7 @@ def record(company: int, calls: list[tuple[int, int]]) -> bare.Recipe:
 
 
 def arguments(given: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.charges", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench charges", description=__doc__)
     parser.add_argument("--db", choices=ENGINES, default="mariadb")
     parser.add_argument("--companies", type=int, default=200)
     parser.add_argument("--processes", type=int, default=8)

@@ -20,6 +20,7 @@ from portal.models import Branch, Call, PortalUser
 from portal.tenancy import tenant_scope
 
 EMPTY = "/bench/empty"
+RARE = "Quittengelee"  # said in one call
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,21 @@ PAGES = (
     Page("calendar, day", "/calendar?view=day&date={day}&branch={branch}"),
     Page("calendar, week", "/calendar?view=week&date={day}&branch={branch}"),
     Page("calls", "/calls"),
+    Page("calls, filtered", "/calls?sentiment=negative&booked=no&length=medium"),
+    Page("calls, rare filter", "/calls?intent=emergency&range=365"),
+    Page("calls, common word", "/calls?q=termin"),
     Page("calls, search", "/calls?q=samstags"),
+    Page("calls, rare word", f"/calls?q={RARE}&range=365"),
+    Page("calls, no hit", "/calls?q=quittenmus&range=365"),
+    Page("follow-ups", "/calls/follow-ups"),
     Page("a call", "/calls/{call}"),
     Page("customers", "/customers"),
     Page("customers, search", "/customers?q=mull"),
     Page("a customer", "/customers/{customer}"),
     Page("balance", "/balance"),
     Page("ledger", "/balance/ledger"),
+    Page("auto top-up", "/balance/auto-topup"),
+    Page("statements", "/balance/statements"),
 )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import FrozenInstanceError
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -40,6 +41,55 @@ def test_a_price_explains_itself_line_by_line():
         rounding=Decimal("0.001"),
         amount=Decimal("1.10"),
     )
+
+
+# rate a minute, step, least, fee a call, seconds → seconds charged, euros
+TABLE = [
+    ("0.4200", 1, "0", "0", 0, 0, "0.00"),
+    ("0.4200", 1, "0", "0", 1, 1, "0.01"),  # 0.007
+    ("0.4200", 1, "0", "0", 60, 60, "0.42"),
+    ("0.4200", 1, "0", "0", 157, 157, "1.10"),  # 1.099
+    ("0.4200", 6, "0", "0", 157, 162, "1.13"),  # 1.134
+    ("0.4200", 60, "0", "0", 157, 180, "1.26"),
+    ("0.4200", 60, "0", "0", 60, 60, "0.42"),
+    ("0.4200", 60, "0", "0", 61, 120, "0.84"),
+    ("0.4200", 1, "0.50", "0", 7, 7, "0.50"),
+    ("0.4200", 1, "0.50", "0", 71, 71, "0.50"),  # 0.497 is still less
+    ("0.4200", 1, "0.50", "0", 72, 72, "0.50"),  # 0.504
+    ("0.4200", 1, "0.50", "0", 73, 73, "0.51"),
+    ("0.4200", 1, "0", "0.15", 157, 157, "1.25"),
+    ("0.4200", 1, "0.50", "0.15", 5, 5, "0.50"),  # the fee counts towards the least
+    ("0.4200", 60, "1.00", "0.15", 61, 120, "1.00"),
+    ("0.4200", 60, "0.90", "0.15", 61, 120, "0.99"),
+    ("0.4200", 60, "1.00", "0.15", 0, 0, "0.00"),  # nothing was said: neither fee nor least
+    ("0.0999", 1, "0", "0", 60, 60, "0.10"),
+    ("0.0100", 1, "0", "0", 30, 30, "0.01"),  # half a cent goes up
+    ("0.0100", 1, "0", "0", 29, 29, "0.00"),
+    ("0.0000", 1, "0", "0.05", 600, 600, "0.05"),
+    ("9.9999", 60, "0", "0", 14_400, 14_400, "2399.98"),  # 2399.976
+]
+
+
+@pytest.mark.parametrize(("rate", "step", "least", "fee", "seconds", "counted", "amount"), TABLE)
+def test_rates_steps_leasts_and_fees_as_a_table(rate, step, least, fee, seconds, counted, amount):
+    shown = price(seconds, Tariff(Decimal(rate), step, Decimal(least), Decimal(fee)))
+    assert (shown.billable_seconds, str(shown.amount)) == (counted, amount)
+
+
+def test_a_hundred_thousand_calls_follow_from_their_lines():
+    """Seconds in whole steps, usage and fee or the least, one rounding; and never a fraction of a cent."""
+    dice = Random(20261123)
+    total = Decimal(0)
+    for _round in range(100_000):
+        seconds, step = dice.randint(0, 7200), dice.choice((1, 6, 10, 30, 60))
+        fee, least = (Decimal(dice.choice((0, 0, 5, 10))) / 100 for _ in range(2))
+        shown = price(seconds, Tariff(Decimal(dice.randint(0, 20_000)) / 10_000, step, least, fee))
+        assert shown.billable_seconds % step == 0 <= shown.billable_seconds - seconds < step
+        assert shown.unrounded == max(shown.usage + shown.setup_fee, shown.minimum_charge)
+        assert shown.unrounded + shown.rounding == shown.amount
+        assert -Decimal("0.005") < shown.rounding <= Decimal("0.005")
+        total += shown.amount
+    assert total == total.quantize(Decimal("0.01"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Tax on top-ups."""
 
 from decimal import Decimal
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -82,3 +83,19 @@ def test_partial_refunds_never_lose_a_cent(net, kind, percents):
     nets = [part_of(whole, step).net for step in [*steps, whole.gross]]
     assert nets == sorted(nets)
     assert nets[-1] == whole.net
+
+
+def test_a_hundred_thousand_amounts_and_their_refunds_add_up_to_the_cent():
+    """Net and tax are the gross under every rule; what goes back in three parts comes to the whole, part by part."""
+    dice = Random(20261123)
+    for _round in range(100_000):
+        whole = split(Decimal(dice.randint(1, 500_000)) / 100, dice.choice(list(TaxKind)))
+        assert whole.net + whole.tax == whole.gross
+        cents = int(whole.gross * 100)
+        totals = [
+            part_of(whole, Decimal(upto) / 100) for upto in sorted((dice.randint(0, cents), dice.randint(0, cents)))
+        ]
+        steps = [totals[0].net, totals[1].net - totals[0].net, whole.net - totals[1].net]
+        taxes = [totals[0].tax, totals[1].tax - totals[0].tax, whole.tax - totals[1].tax]
+        assert min(*steps, *taxes) >= 0
+        assert sum(steps) + sum(taxes) == whole.gross
