@@ -33,6 +33,8 @@ COMMANDS = [
     ("demo seed", "--large"),
     ("demo call", None),
     ("company create", None),
+    ("company set-key", "--remove"),
+    ("phone add", "--agent"),
     ("user create", None),
     ("rate set", None),
     ("worker", "--once"),

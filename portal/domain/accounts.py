@@ -13,6 +13,12 @@ from portal.domain import access, audit
 from portal.domain.errors import DomainError
 from portal.models import Branch, Company, PortalUser, PrepaidBalance
 
+SECRETS = {
+    "retell": "retell_api_key",
+    "calcom": "calcom_api_key",
+    "calcom-webhook": "calcom_webhook_secret",
+}
+LONGEST_SECRET = 500
 TENANT_ID = re.compile(r"[a-z0-9][a-z0-9-]{1,48}[a-z0-9]")
 
 
@@ -78,6 +84,21 @@ def create_user(new: NewUser) -> PortalUser:
     db.session.flush()
     audit.record("user.created", user, new={"email": email, "role": new.role})
     return user
+
+
+def set_secret(tenant_id: str, which: str, value: str | None) -> None:
+    """Keep one of ``SECRETS``, sealed; None takes it away. Needs ``all_tenants``; raises ``DomainError``."""
+    company = find_company(tenant_id)
+    if company is None:
+        raise DomainError(f"there is no company {tenant_id}")
+    if value is not None and not (0 < len(value) <= LONGEST_SECRET and value.isascii() and value.isprintable()):
+        raise DomainError("a key is one line of letters, digits and signs")
+    if value is not None and " " in value:
+        raise DomainError("a key has no spaces")
+    setattr(company, SECRETS[which], value)
+    db.session.flush()
+    action = "company.key_set" if value else "company.key_removed"
+    audit.record(action, company, company_id=company.id, new={"key": which})
 
 
 def find_company(tenant_id: str) -> Company | None:

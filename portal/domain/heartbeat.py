@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
@@ -11,6 +11,8 @@ from portal.db import db
 from portal.models import PipelineHeartbeat
 
 PLATFORM = "platform"
+# What is caught up within this time of each other is told together.
+TOGETHER = timedelta(hours=24)
 
 
 def scope_of(company_id: int | None) -> str:
@@ -22,7 +24,7 @@ def heard(provider: str, company_id: int | None, now: datetime) -> None:
 
     What was refused is counted from here on: the light says how many since the last good one.
     """
-    row = _ensure(provider, company_id)
+    row = ensure(provider, company_id)
     db.session.execute(
         update(PipelineHeartbeat).where(PipelineHeartbeat.id == row).values(last_event_at=now, refused_requests=0)
     )
@@ -30,7 +32,7 @@ def heard(provider: str, company_id: int | None, now: datetime) -> None:
 
 def refused(provider: str, company_id: int | None, now: datetime) -> None:
     """A request was turned away: wrong signature, unreadable, too large. Only counted, never stored."""
-    row = _ensure(provider, company_id)
+    row = ensure(provider, company_id)
     db.session.execute(
         update(PipelineHeartbeat)
         .where(PipelineHeartbeat.id == row)
@@ -38,7 +40,16 @@ def refused(provider: str, company_id: int | None, now: datetime) -> None:
     )
 
 
-def _ensure(provider: str, company_id: int | None) -> int:
+def caught_up(provider: str, company_id: int, calls: int, now: datetime) -> None:
+    """So many calls were late and have been fetched; needs a transaction."""
+    row = db.session.get_one(PipelineHeartbeat, ensure(provider, company_id), with_for_update=True)
+    together = row.last_late_at is not None and row.last_late_at > now - TOGETHER
+    row.late_events, row.last_late_at = (row.late_events if together else 0) + calls, now
+    db.session.flush()
+
+
+def ensure(provider: str, company_id: int | None) -> int:
+    """The id of the one row of this provider and company, made if there is none."""
     scope = scope_of(company_id)
     find = select(PipelineHeartbeat.id).where(PipelineHeartbeat.scope == scope, PipelineHeartbeat.provider == provider)
     if (found := db.session.scalar(find)) is not None:

@@ -84,6 +84,8 @@ class PipelineHeartbeat(Id, MaybeTenantRow, Timestamps, Model):
     late_events: Mapped[int] = counter()
     refused_requests: Mapped[int] = counter()
     last_refused_at: Mapped[datetime | None]
+    # From when on the provider is asked next what it has; only where it is asked at all.
+    list_from: Mapped[datetime | None]
 
 
 class WorkerLease(Id, Timestamps, Model):
