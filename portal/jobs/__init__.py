@@ -1,7 +1,8 @@
 """What runs by the clock or waits in the outbox. Each function can run twice and may be stopped at any line.
 
 A module of this package offers ``OUTBOX`` (kind → function of the job) and ``PERIODIC`` (name → seconds between two
-runs and a function of the time); the worker finds them by themselves.
+runs and a function of the time); the worker finds them by themselves. Kinds in ``SLOW`` wait for somebody else, for up
+to a minute, and are done beside all others.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ Periodic = dict[str, tuple[int, Callable[[datetime], None]]]
 
 def outbox_handlers() -> Outbox:
     return {kind: run for module in _modules() for kind, run in getattr(module, "OUTBOX", {}).items()}
+
+
+def slow_kinds() -> frozenset[str]:
+    return frozenset(kind for module in _modules() for kind in getattr(module, "SLOW", ()))
 
 
 def periodic_jobs() -> Periodic:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.exc import IntegrityError
 
 from portal import jobs
@@ -49,6 +49,7 @@ def run_once() -> None:
     drain_inbox(utcnow())
     run_periodic(utcnow())
     drain_outbox(utcnow())
+    drain_slow(utcnow())
 
 
 def drain_inbox(now: datetime) -> int:
@@ -60,9 +61,18 @@ def drain_inbox(now: datetime) -> int:
 
 
 def drain_outbox(now: datetime, limit: int = 100) -> int:
-    """Do the due jobs; how many were done or failed."""
+    """Do the due jobs but the slow ones; how many were done or failed."""
+    return _drain(now, limit, OutboxJob.kind.not_in(jobs.slow_kinds()))
+
+
+def drain_slow(now: datetime, limit: int = 10) -> int:
+    """The same for jobs that wait long for somebody else. Several threads may do this at once."""
+    return _drain(now, limit, OutboxJob.kind.in_(jobs.slow_kinds()))
+
+
+def _drain(now: datetime, limit: int, kinds: ColumnElement[bool]) -> int:
     done = 0
-    for job_id in _due(now, limit):
+    for job_id in _due(now, limit, kinds):
         job = transaction(partial(_claim, job_id, now))
         if job is not None:
             _do(job)
@@ -86,12 +96,12 @@ def _guarded(name: str, run: Callable[[], object]) -> None:
         log.error("job failed", job=name, exc_info=error)
 
 
-def _due(now: datetime, limit: int) -> list[int]:
+def _due(now: datetime, limit: int, kinds: ColumnElement[bool]) -> list[int]:
     with all_tenants("the worker serves every company"):
         return list(
             db.session.scalars(
                 select(OutboxJob.id)
-                .where(OutboxJob.status == "pending", OutboxJob.next_attempt_at <= now)
+                .where(OutboxJob.status == "pending", OutboxJob.next_attempt_at <= now, kinds)
                 .order_by(OutboxJob.next_attempt_at)
                 .limit(limit)
             )
