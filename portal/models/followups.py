@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.db import MYSQL_TABLE, Created, Id, Model, TenantRow, Timestamps, belongs_to, choice, counter, tenant_refs
@@ -13,12 +14,17 @@ REASONS = ("callback", "complaint", "transfer_failed", "hung_up", "promise")
 
 
 class CallFollowup(Id, TenantRow, Timestamps, Model):
-    """A call that needs a person. ``closed_by`` is NULL when it closed itself; ``resolution`` says why."""
+    """A call that needs a person. ``closed_by`` is NULL when it closed itself; ``resolution`` says why.
+
+    ``version`` goes up with every change, ``attempts`` counts calls that nobody answered. ``facts`` keeps what the
+    words are made of: the time that was promised, what it was closed by, when it was taken up again.
+    """
 
     __tablename__ = "call_followups"
     __table_args__ = (
         UniqueConstraint("call_id", "reason"),
         Index(None, "company_id", "status", "due_at"),
+        Index(None, "company_id", "closed_at"),
         *tenant_refs(ondelete="CASCADE", call_id="calls"),
         *tenant_refs(customer_id="customers", assigned_to="portal_users", closed_by="portal_users"),
         MYSQL_TABLE,
@@ -39,9 +45,13 @@ class CallFollowup(Id, TenantRow, Timestamps, Model):
     resolution: Mapped[str | None] = mapped_column(Text)
     closed_by: Mapped[int | None]
     closed_at: Mapped[datetime | None]
+    attempts: Mapped[int] = counter()
+    version: Mapped[int] = mapped_column(Integer, default=1, server_default=text("1"))
+    facts: Mapped[dict[str, Any] | None]
 
     call = belongs_to("CallFollowup.call_id", "Call")
     assignee = belongs_to("CallFollowup.assigned_to", "PortalUser")
+    closer = belongs_to("CallFollowup.closed_by", "PortalUser")
 
 
 class CallNote(Id, TenantRow, Timestamps, Model):
