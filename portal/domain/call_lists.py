@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, case, column, func, or_, select, text, union
+from sqlalchemy import ColumnElement, Select, Subquery, and_, case, exists, func, or_, select, union
 from sqlalchemy.orm import InstrumentedAttribute, joinedload
 
 from portal.db import db
-from portal.domain import phones, transcripts
+from portal.domain import call_search, phones, transcripts
+from portal.domain.call_search import MOST_HITS, spellings, words
 from portal.domain.call_words import RUNS_AT_MOST
 from portal.domain.search_names import like_patterns
 from portal.domain.stats import day_limits
-from portal.models import Call, CallContent, Customer
+from portal.models import Call, CallContent, CallFollowup, Customer, Recording
 from portal.tenancy import current_company_id
 
 PAGE = 50
@@ -29,27 +30,18 @@ MOST_COUNTED = 1000
 SMALL = 20_000
 # Of a larger company, so many of the newest.
 LOOKED_THROUGH = 2000
-# What the index hands over of one search, newest first, before filters apply.
-MOST_HITS = 500
-MOST_WORDS = 6
-SNIPPET = 170
-BEFORE_HIT = 60
 LIVE_WORDS = 160
-
-_WORD = re.compile(r"\w+")
-_WRITTEN_OUT = str.maketrans(dict(zip("äöüß", ("ae", "oe", "ue", "ss"), strict=True)))
-# InnoDB's own list; a required word of it would find nothing. Words under three letters are not indexed either.
-_STOP_WORDS = set(
-    "a about an are as at be by com de en for from how i in is it la of on or that the this to was what when where who "
-    "will with und www".split()
-)
+# Seconds from which on a call is of this length, and at which it is no longer.
+LENGTHS = {"short": (0, 30), "medium": (30, 180), "long": (180, None)}
+OPEN = ("open", "in_progress")
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Which calls to show. Days are local to ``zone``; None does not restrict.
+    """Which calls to show. Days are local to ``zone``; None does not restrict. ``length``: a key of ``LENGTHS``.
 
-    ``branches`` binds a person to branches; ``read`` says whether they may read what was said.
+    ``waits``: somebody still has to act on it. ``branches`` binds a person to branches; ``read`` says whether they may
+    read what was said.
     """
 
     zone: str
@@ -59,7 +51,11 @@ class Filters:
     direction: str | None = None
     status: str | None = None
     sentiment: str | None = None
+    intent: str | None = None
+    length: str | None = None
     booked: bool | None = None
+    waits: bool | None = None
+    recorded: bool | None = None
     query: str = ""
     branches: Sequence[int] | None = None
     read: bool = False
@@ -121,23 +117,27 @@ def page(filters: Filters, since: datetime, after: Cursor | None = None) -> Page
     What is new after that, or was running, stands in :func:`live`, so that no call is shown twice.
     """
     ids = _ids(filters, since, after)
-    calls = _search(ids, filters) if filters.query.strip() else _fetch(ids)
+    calls = _fetch_or_search(ids, filters, PAGE + 1)
     shown = calls[:PAGE]
     older = Cursor(shown[-1].started_at, shown[-1].id) if len(calls) > PAGE else None
-    return Page(shown, older, _snippets(filters, [call.id for call in shown]))
+    snippets = call_search.snippets(filters.query, [call.id for call in shown]) if filters.read else {}
+    return Page(shown, older, snippets)
 
 
 def _ids(filters: Filters, since: datetime, after: Cursor | None) -> Select[Any]:
-    query = select(Call.id).where(*_conditions(filters), Call.created_at <= since, ~_running(since))
+    return _after(select(Call.id).where(*_conditions(filters), Call.created_at <= since, ~_running(since)), after)
+
+
+def _after(query: Select[Any], after: Cursor | None) -> Select[Any]:
     if after is None:
         return query
     # One range on the index; the second half only parts calls of the same moment.
     return query.where(Call.started_at <= after.started_at, or_(Call.started_at < after.started_at, Call.id < after.id))
 
 
-def _fetch(ids: Select[Any]) -> list[Call]:
-    """The newest of these calls, one more than a page holds."""
-    newest = _newest(ids, PAGE + 1)
+def _fetch(ids: Select[Any], most: int) -> list[Call]:
+    """The newest of these calls."""
+    newest = _newest(ids, most)
     query = _with_relations(select(Call).join(newest, newest.c.id == Call.id))
     return list(db.session.scalars(query.order_by(Call.started_at.desc(), Call.id.desc())))
 
@@ -169,6 +169,16 @@ def count(filters: Filters) -> Count:
     return Count(*map(int, db.session.execute(select(func.count(), booked).select_from(some)).one()))
 
 
+def chunk(filters: Filters, until: datetime, after: Cursor | None, size: int = 500) -> list[Call]:
+    """For exports: the next calls that had begun at ``until``, newest first; none at the end."""
+    ids = _after(select(Call.id).where(*_conditions(filters), Call.started_at <= until), after)
+    return _fetch_or_search(ids, filters, size)
+
+
+def _fetch_or_search(ids: Select[Any], filters: Filters, most: int) -> list[Call]:
+    return _search(ids, filters, most) if filters.query.strip() else _fetch(ids, most)
+
+
 def _with_relations(query: Any) -> Any:
     return query.options(joinedload(Call.customer), joinedload(Call.branch), joinedload(Call.charge))
 
@@ -183,10 +193,11 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
         Call.direction: filters.direction,
         Call.status: filters.status,
         Call.sentiment: filters.sentiment,
+        Call.intent: filters.intent,
+        Call.appointment_created: filters.booked,
     }
     found: list[ColumnElement[bool]] = [attribute == value for attribute, value in exact.items() if value is not None]
-    if filters.booked is not None:
-        found.append(Call.appointment_created.is_(filters.booked))
+    found += [*_of_length(filters.length), *_with(_waiting(), filters.waits), *_with(_recorded(), filters.recorded)]
     if filters.first is not None:
         found.append(Call.started_at >= day_limits(filters.first, filters.zone)[0])
     if filters.last is not None:
@@ -195,6 +206,28 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
         # A call without a branch came in on the company's line; it is not theirs.
         found.append(Call.branch_id.in_(filters.branches))
     return found
+
+
+def _of_length(length: str | None) -> list[ColumnElement[bool]]:
+    if length is None:
+        return []
+    least, below = LENGTHS[length]
+    found = [Call.duration_seconds >= least]
+    return found if below is None else [*found, Call.duration_seconds < below]
+
+
+def _with(condition: ColumnElement[bool], wish: bool | None) -> list[ColumnElement[bool]]:
+    return [] if wish is None else [condition if wish else ~condition]
+
+
+def _waiting() -> ColumnElement[bool]:
+    row = CallFollowup
+    return exists().where(row.company_id == current_company_id(), row.call_id == Call.id, row.status.in_(OPEN))
+
+
+def _recorded() -> ColumnElement[bool]:
+    row = Recording
+    return exists().where(row.company_id == current_company_id(), row.call_id == Call.id, row.status == "stored")
 
 
 def _last_words(said: str | None) -> str:
@@ -207,22 +240,8 @@ def _last_words(said: str | None) -> str:
 # ---- Search ---------------------------------------------------------------------------------------------------
 
 
-def words(query: str) -> list[str]:
-    """The words of a query, as they were typed."""
-    return [word for word in query.split() if _WORD.search(word)][:MOST_WORDS]
-
-
-def spellings(word: str) -> list[str]:
-    """The ways to write one word: ä and ae, ß and ss; also with capitals where a database compares letters only."""
-    lowered = word.lower()
-    written = lowered.translate(_WRITTEN_OUT)
-    umlauts = written.replace("ae", "ä").replace("oe", "ö").replace("ue", "ü")
-    found = dict.fromkeys([lowered, written, umlauts, *([lowered.replace("ss", "ß")] if "ss" in lowered else [])])
-    return list(found | dict.fromkeys(way.capitalize() for way in found if not way.isascii()))
-
-
-def _search(ids: Select[Any], filters: Filters) -> list[Call]:
-    """The newest hits. Nothing to look for finds nothing.
+def _search(ids: Select[Any], filters: Filters, most: int) -> list[Call]:
+    """The newest hits, at most so many. Nothing to look for finds nothing.
 
     What is said often is found among the newest calls of a large company, and only the rest needs its index: an index
     would hand over every call with a common word before the newest are known.
@@ -230,13 +249,13 @@ def _search(ids: Select[Any], filters: Filters) -> list[Call]:
     if not words(filters.query):
         return []
     if not _is_large():
-        return _fetch(_looked_through(ids, filters))
+        return _fetch(_looked_through(ids, filters), most)
     newest = _newest(ids, LOOKED_THROUGH)
-    calls = _fetch(_looked_through(select(Call.id).join(newest, newest.c.id == Call.id), filters))
-    if len(calls) > PAGE:
+    calls = _fetch(_looked_through(select(Call.id).join(newest, newest.c.id == Call.id), filters), most)
+    if len(calls) == most:
         return calls
     found = _found_by_index(filters)
-    return _fetch(ids.join(found, found.c.id == Call.id))
+    return _fetch(ids.join(found, found.c.id == Call.id), most)
 
 
 def _looked_through(ids: Select[Any], filters: Filters) -> Select[Any]:
@@ -273,7 +292,7 @@ def _told(filters: Filters, where: InstrumentedAttribute[str | None]) -> ColumnE
 
 def _indexed_words(filters: Filters) -> list[ColumnElement[bool]]:
     """On SQLite, LIKE knows no accents: its index does, for beginnings of words."""
-    found = _fts5(filters) if _is_sqlite() else None
+    found = call_search.by_index(filters.query) if call_search.is_sqlite() else None
     return [] if found is None else [Call.id.in_(select(found.c.id))]
 
 
@@ -290,101 +309,9 @@ def _found_by_index(filters: Filters) -> Subquery:
     if condition := [Call.phone_number == whole] if whole else _numbered(filters):
         by_number = select(Call.id).where(*condition).order_by(Call.id.desc()).limit(MOST_HITS)
         sources.append(by_number.subquery("numbered"))
-    spoken = (_fts5(filters) if _is_sqlite() else _full_text(filters)) if filters.read else None
+    spoken = call_search.by_index(filters.query) if filters.read else None
     if spoken is not None:
         sources.append(spoken)
     if not sources:
         sources.append(select(Call.id).where(Call.id.is_(None)).subquery())
     return union(*(select(source.c.id) for source in sources)).subquery("found")
-
-
-def _is_sqlite() -> bool:
-    return db.engine.dialect.name == "sqlite"
-
-
-def _fts5(filters: Filters) -> Subquery | None:
-    expression = fts5_expression(words(filters.query))
-    if not expression:
-        return None
-    return (
-        text(
-            "SELECT call_contents_fts.rowid AS id FROM call_contents_fts"
-            " JOIN call_contents ON call_contents.call_id = call_contents_fts.rowid"
-            " WHERE call_contents_fts MATCH :spoken AND call_contents.company_id = :company_id"
-            " ORDER BY call_contents_fts.rowid DESC LIMIT :most"
-        )
-        .bindparams(spoken=expression, company_id=current_company_id(), most=MOST_HITS)
-        .columns(column("id"))
-        .subquery("spoken")
-    )
-
-
-def _full_text(filters: Filters) -> Subquery | None:
-    expression = boolean_expression(words(filters.query), transcripts.tenant_token(current_company_id()))
-    if not expression:
-        return None
-    against = text("MATCH (call_contents.tenant_token, call_contents.transcript) AGAINST (:spoken IN BOOLEAN MODE)")
-    hits = select(CallContent.call_id.label("id")).where(against.bindparams(spoken=expression))
-    return hits.order_by(CallContent.call_id.desc()).limit(MOST_HITS).subquery("spoken")
-
-
-def fts5_expression(typed: list[str]) -> str:
-    """``("mueller"* OR "müller"*) AND …`` for SQLite; '' without a word."""
-    groups = []
-    for part in _parts(typed):
-        ways = dict.fromkeys(way.lower() for way in spellings(part))
-        groups.append("(" + " OR ".join(f'"{way}"*' for way in ways) + ")")
-    return " AND ".join(groups)
-
-
-def boolean_expression(typed: list[str], token: str) -> str:
-    """``+token +(mueller* müller*) …`` for MySQL and MariaDB; '' where no word is left that the index holds.
-
-    The company's token comes first, so that a search costs what its own company has said.
-    """
-    groups = []
-    for part in _parts(typed):
-        ways = [way for way in dict.fromkeys(way.lower() for way in spellings(part)) if len(way) >= 3]
-        if ways and part.lower() not in _STOP_WORDS:
-            groups.append("+(" + " ".join(f"{way}*" for way in ways) + ")")
-    return " ".join([f"+{token}", *groups]) if groups else ""
-
-
-def _parts(typed: list[str]) -> list[str]:
-    """Letters and digits only: everything else is an operator to a full-text index."""
-    return [part for word in typed for part in re.findall(r"[^\W_]+", word)][:MOST_WORDS]
-
-
-# ---- What was found -------------------------------------------------------------------------------------------
-
-
-def _snippets(filters: Filters, ids: list[int]) -> dict[int, list[tuple[str, bool]]]:
-    """A few words around the first hit of each call, cut out by the database; parts with whether they are a hit."""
-    searched = words(filters.query)
-    if not (filters.read and ids and searched):
-        return {}
-    spoken = func.lower(CallContent.transcript)
-    at = func.coalesce(*(func.nullif(func.instr(spoken, way), 0) for word in searched for way in spellings(word)), 0)
-    start = case((at > BEFORE_HIT, at - BEFORE_HIT), else_=1)
-    query = select(CallContent.call_id, func.substr(CallContent.transcript, start, SNIPPET), start).where(
-        CallContent.call_id.in_(ids), at > 0
-    )
-    return {
-        call_id: marked(_tidied(cut, inside=first > 1), searched) for call_id, cut, first in db.session.execute(query)
-    }
-
-
-def _tidied(cut: str, *, inside: bool) -> str:
-    """Whole words, without who says them."""
-    if inside:
-        cut = "… " + cut.partition(" ")[2]
-    if len(cut) >= SNIPPET - 20:
-        cut = cut.rpartition(" ")[0] + " …"
-    return " – ".join(line.strip() for line in transcripts.SPOKEN_LINE.sub("", cut).splitlines() if line.strip())
-
-
-def marked(found: str, searched: list[str]) -> list[tuple[str, bool]]:
-    """A text in parts, each with whether it is one of the words searched for."""
-    ways = sorted({way.lower() for word in searched for way in spellings(word)}, key=len, reverse=True)
-    pattern = re.compile("(" + "|".join(map(re.escape, ways)) + ")", re.IGNORECASE)
-    return [(part, index % 2 == 1) for index, part in enumerate(pattern.split(found)) if part]

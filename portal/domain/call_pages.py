@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
 from portal.db import db
-from portal.domain import call_words, phones, pricing
+from portal.domain import call_deeds, call_words, phones, pricing, transcripts
 from portal.domain.pricing import Price, Tariff
 from portal.domain.transcripts import humanised
 from portal.models import (
@@ -21,6 +22,7 @@ from portal.models import (
     Call,
     CallActivity,
     CallCharge,
+    CallContent,
     Customer,
 )
 
@@ -70,6 +72,13 @@ def load(call_id: int, branch_ids: list[int] | None, *, read: bool) -> Call | No
     return db.session.scalar(query)
 
 
+def spoken(content: CallContent | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Turns and tool calls, ready for ``transcripts.lines``."""
+    if content is None:
+        return [], []
+    return content.turns or transcripts.turns_of(content.transcript or ""), content.tool_calls or []
+
+
 def cost(call: Call) -> Cost | None:
     """What the call cost, explained; None while it has no charge."""
     charge = call.charge
@@ -115,7 +124,8 @@ def timeline(call: Call, charged: str = "") -> list[Event]:
     silent = call.status != "in_progress" and not call.duration_seconds
     told = [each for each in call.activities if not (silent and each.activity_type == "analysed")]
     events = [_event(call, activity) for activity in told]
-    if call.appointment is not None:
+    # One that was there before is what the call moved or cancelled.
+    if call.appointment is not None and call.appointment.created_at >= call.started_at:
         events.append(Event("calendar-plus", _("Appointment booked"), call.appointment.created_at))
     if charged and call.charge is not None:
         events.append(Event("coins", _("%(amount)s charged", amount=charged), call.charge.charged_at))
@@ -124,8 +134,28 @@ def timeline(call: Call, charged: str = "") -> list[Event]:
 
 def _event(call: Call, activity: CallActivity) -> Event:
     data = activity.activity_data or {}
+    if "by" in data:
+        return Event(*_deed(activity.activity_type, data), activity.occurred_at)
     icon, text = _words(call, activity.activity_type, phones.display(str(data.get("to") or "")))
     return Event(icon, text, activity.occurred_at)
+
+
+def _deed(kind: str, data: dict[str, Any]) -> tuple[str, str]:
+    """What a person has done, with their name."""
+    by, to = str(data["by"]), str(data.get("to") or "")
+    mood = call_words.mood(str(data.get("after") or "")) or _("no mood")
+    sent = (
+        _("Summary and conversation sent to %(to)s by %(name)s", to=to, name=by)
+        if data.get("transcript")
+        else _("Summary sent to %(to)s by %(name)s", to=to, name=by)
+    )
+    known = {
+        call_deeds.MOOD: ("edit", _("Mood corrected to “%(mood)s” by %(name)s", mood=mood, name=by)),
+        call_deeds.LINKED: ("user-check", _("Customer assigned by %(name)s", name=by)),
+        call_deeds.UNLINKED: ("user-x", _("Customer taken off by %(name)s", name=by)),
+        call_deeds.SENT: ("send", sent),
+    }
+    return known.get(kind) or ("info-circle", f"{humanised(kind)}, {by}")
 
 
 def _words(call: Call, kind: str, to: str) -> tuple[str, str]:

@@ -22,7 +22,7 @@ HUNG_UP = 10
 RUNS_AT_MOST = HOLD_LASTS
 # Facts that are shown elsewhere on the page, or mean nothing to anybody.
 ELSEWHERE = {"intent", "call_successful", "in_voicemail", "customer_name", "caller_name", "summary", "language"}
-LONGEST_FACT = 500
+LONGEST_FACT, LONGEST_LABEL, MOST_FACTS = 500, 60, 40
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ def _otherwise(call: Call) -> Outcome:
     return Outcome("talked", "", "message-2", intent(call.intent) if call.intent else _("Talked"))
 
 
-def intent(name: str) -> str:
-    """What the caller wanted, in two words."""
-    known = {
+def intents() -> dict[str, str]:
+    """What callers want, by the names that the receptionist gives it, each in two words."""
+    return {
         "book_appointment": _("Wanted an appointment"),
         "cancel_appointment": _("Wanted to cancel"),
         "reschedule_appointment": _("Wanted to move"),
@@ -103,7 +103,16 @@ def intent(name: str) -> str:
         "sales_call": _("Sales call"),
         "other": _("Something else"),
     }
-    return known.get(name) or humanised(name)
+
+
+def intent(name: str) -> str:
+    """What the caller wanted, in two words."""
+    return intents().get(name) or humanised(name)
+
+
+def mood(sentiment: str | None) -> str:
+    known: dict[str, str] = {"positive": _("Happy"), "neutral": _("Neutral"), "negative": _("Upset")}
+    return known.get(sentiment or "", "")
 
 
 def end_reason(reason: str | None, direction: str = "inbound") -> str:
@@ -151,8 +160,8 @@ def facts(data: dict[str, Any] | None, language: str, zone: ZoneInfo) -> list[tu
     found = []
     for name, value in (data or {}).items():
         if name not in ELSEWHERE and (text := _readable(value, language, zone)):
-            found.append((_label(name), text[:LONGEST_FACT]))
-    return found
+            found.append((_label(name)[:LONGEST_LABEL], text[:LONGEST_FACT]))
+    return found[:MOST_FACTS]
 
 
 def name_said(call: Call) -> str:

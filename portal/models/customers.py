@@ -44,6 +44,7 @@ class Customer(Id, TenantRow, Timestamps, Model):
         Index("idx_customer_name", "company_id", "full_name"),
         Index(None, "company_id", "last_name", "first_name"),
         Index(None, "company_id", "phone_rev"),
+        Index(None, "company_id", "search_name"),
         Index(None, "company_id", "created_at"),
         check("total", "total_appointments >= 0"),
         MYSQL_TABLE,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from portal.db import db, utcnow
-from portal.domain import call_lists, transcripts
+from portal.domain import call_lists, call_search, transcripts
 from portal.domain.call_lists import Cursor, Filters
-from portal.models import Call, CallContent
+from portal.models import Call, CallContent, CallFollowup, Recording
 from portal.tenancy import tenant_scope
 from tests import factories
 from tests.cast import Cast, Firm
@@ -304,17 +304,17 @@ def test_a_snippet_leaves_out_who_speaks(salon: Firm, said: Call) -> None:
 
 
 def test_what_is_typed_becomes_words_for_the_indexes_and_never_operators() -> None:
-    assert call_lists.fts5_expression(['foo"', "AND"]) == '("foo"*) AND ("and"*)'
-    assert call_lists.boolean_expression(["foo(", "+bar*"], "tenant1x") == "+tenant1x +(foo*) +(bar*)"
-    assert call_lists.boolean_expression(["die", "@@", "um", "the"], "tenant1x") == "+tenant1x +(die*)"
-    assert call_lists.boolean_expression(["the", "um"], "tenant1x") == ""
-    assert call_lists.fts5_expression(["++"]) == ""
+    assert call_search.fts5_expression(['foo"', "AND"]) == '("foo"*) AND ("and"*)'
+    assert call_search.boolean_expression(["foo(", "+bar*"], "tenant1x") == "+tenant1x +(foo*) +(bar*)"
+    assert call_search.boolean_expression(["die", "@@", "um", "the"], "tenant1x") == "+tenant1x +(die*)"
+    assert call_search.boolean_expression(["the", "um"], "tenant1x") == ""
+    assert call_search.fts5_expression(["++"]) == ""
 
 
 def test_umlauts_are_written_both_ways() -> None:
-    assert set(call_lists.spellings("Mueller")) >= {"mueller", "müller", "Müller"}
-    assert set(call_lists.spellings("Grüße")) >= {"grüße", "gruesse"}
-    assert call_lists.spellings("rechnung") == ["rechnung"]
+    assert set(call_search.spellings("Mueller")) >= {"mueller", "müller", "Müller"}
+    assert set(call_search.spellings("Grüße")) >= {"grüße", "gruesse"}
+    assert call_search.spellings("rechnung") == ["rechnung"]
 
 
 def test_the_full_text_index_finds_what_is_committed(
@@ -344,3 +344,54 @@ def test_the_zone_of_the_day_is_the_readers(salon: Firm) -> None:
     call = factories.make_call(salon, started_at=midnight)
     assert ids(first=date(2026, 3, 10), last=date(2026, 3, 10)) == [call.id]
     assert ids(first=date(2026, 3, 10), last=date(2026, 3, 10), zone="Europe/London") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "hit"), [("zahnarztin", "Zahnärztin"), ("ZAHNARZT", "Zahnärzt"), ("celik", "Çelik"), ("uber", "Über")]
+)
+def test_accents_left_out_find_and_mark_the_word_with_them(salon: Firm, query: str, hit: str) -> None:
+    call = spoken(salon, "User: Ist die Zahnärztin Frau Çelik heute da? Über Mittag?")
+    page = call_lists.page(filters(query=query), utcnow())
+    assert [one.id for one in page.calls] == [call.id]
+    assert [text for text, found in page.snippets[call.id] if found] == [hit]
+
+
+@pytest.mark.parametrize(
+    ("wish", "found"),
+    [
+        ({"intent": "complaint"}, ["complaint"]),
+        ({"length": "short"}, ["short"]),
+        ({"length": "long"}, ["complaint"]),
+        ({"length": "medium"}, ["waits", "recorded"]),
+        ({"waits": True}, ["waits"]),
+        ({"waits": False}, ["complaint", "short", "recorded"]),
+        ({"recorded": True}, ["recorded"]),
+        ({"recorded": False, "intent": "complaint"}, ["complaint"]),
+    ],
+)
+def test_each_filter_lets_through_what_it_says(salon: Firm, wish: dict[str, Any], found: list[str]) -> None:
+    calls = {
+        "complaint": factories.make_call(salon, intent="complaint", duration_seconds=180),
+        "short": factories.make_call(salon, duration_seconds=29),
+        "waits": factories.make_call(salon, duration_seconds=30),
+        "recorded": factories.make_call(salon, duration_seconds=179),
+    }
+    states = {"waits": "in_progress", "short": "resolved"}
+    for name, status in states.items():
+        row = CallFollowup(company_id=salon.id, call_id=calls[name].id, reason="callback", status=status)
+        factories.save(salon, row)
+    for name, status in {"recorded": "stored", "short": "failed"}.items():
+        factories.save(salon, Recording(company_id=salon.id, call_id=calls[name].id, status=status))
+    assert sorted(ids(**wish)) == sorted(calls[name].id for name in found)
+
+
+def test_an_export_goes_on_where_its_last_piece_ended(salon: Firm) -> None:
+    made = [factories.make_call(salon, started_at=NOW - timedelta(minutes=number)).id for number in range(5)]
+    later = factories.make_call(salon, started_at=NOW + timedelta(minutes=1))
+    seen: list[int] = []
+    cursor = None
+    while piece := call_lists.chunk(filters(), NOW, cursor, 2):
+        seen += [call.id for call in piece]
+        cursor = Cursor(piece[-1].started_at, piece[-1].id)
+    assert seen == made
+    assert later.id not in seen

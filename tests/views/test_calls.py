@@ -21,7 +21,8 @@ from tests.pages import Node, parse
 from tests.queries import Queries
 from tests.webhooks.retell_payloads import ms, payload
 
-MOST_QUERIES = 12
+# Of a call's own page two are its notes and until when it is kept, and one, without a customer, whose number it is.
+MOST_QUERIES = 16
 
 
 @pytest.fixture
@@ -109,6 +110,29 @@ def test_filters_stand_in_the_address_and_in_the_form(client: PortalClient, salo
     assert chosen == {"negative", str(salon.other.id), "yes", "7"}
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/calls?branch=", 200),
+        ("/calls/live?branch=", 200),
+        ("/calls/export.csv?branch=", 200),
+        ("/calls/", 404),
+    ],
+)
+def test_an_id_that_no_database_can_hold_is_nobodys(client: PortalClient, salon: Firm, path: str, status: int) -> None:
+    response = client.get(path + "9" * 30)
+    assert response.text
+    assert response.status_code == status
+
+
+@pytest.mark.parametrize(
+    "query", ["(" * 100, "a\\b*+?[", "\x00abc", "ae" * 50, "äss öss üss aess oess uess", "]{2}|x", "\ufeffa"]
+)
+def test_no_search_stumbles_over_what_was_typed(client: PortalClient, salon: Firm, query: str) -> None:
+    factories.make_call(salon, "Agent: (guten) Tag a\\b\nUser: ]{2}|x")
+    assert client.get("/calls", query_string={"q": query}).status_code == 200
+
+
 def test_htmx_gets_the_list_alone(client: PortalClient, salon: Firm) -> None:
     reported(salon)
     part = client.htmx("GET", "/calls?range=7").text
@@ -121,6 +145,7 @@ def test_the_line_below_says_how_many_and_how_many_booked(client: PortalClient, 
     for booked in (True, False, False, False):
         factories.make_call(salon, appointment_created=booked)
     assert page(client, "/calls").one("#calls [role=status]").text == "4 calls · 25% with an appointment"
+    assert page(client, "/calls?booked=no").one("#calls [role=status]").text == "3 calls"
 
 
 def test_more_than_a_thousand_are_not_counted(
@@ -325,7 +350,7 @@ def test_a_running_call_shows_what_is_reserved_and_grows_by_itself(client: Porta
     reported(salon, "transcript_updated", minutes_ago=1)
     answer = client.htmx("GET", part["hx-get"])
     assert "Freitag ginge um vierzehn Uhr" in answer.text
-    reported(salon, minutes_ago=1)
+    reported(salon, minutes_ago=1, recording_url=None)
     over = parse(client.htmx("GET", part["hx-get"]).text).one("#call-now")
     assert over is not None
     assert "hx-get" not in over
@@ -337,7 +362,7 @@ def test_a_call_that_has_just_ended_waits_for_its_evaluation(client: PortalClien
     part = page(client, f"/calls/{call.id}").one("#call-now")
     assert "is being evaluated" in part.text
     assert client.htmx("GET", part["hx-get"]).status_code == 204
-    late = reported(salon, "call_ended", minutes_ago=600, call_id="call_of_this_morning")
+    late = reported(salon, "call_ended", minutes_ago=600, call_id="call_of_this_morning", recording_url=None)
     assert 'hx-get="/calls/' not in client.get(f"/calls/{late.id}").text
 
 
@@ -355,7 +380,19 @@ def test_the_appointment_and_the_customers_next_one_have_their_cards(client: Por
     assert [link["href"] for link in found.select("section[aria-labelledby=h-appt] a")] == [f"/appointments/{made.id}"]
     assert "Damenhaarschnitt · Sofia Klein" in found.one("section[aria-labelledby=h-appt]").text
     links = [link["href"] for link in found.select("section[aria-labelledby=h-cust] a")]
-    assert links == [f"/customers/{salon.customer.id}", f"/appointments/{following.id}"]
+    expected = [f"/customers/{salon.customer.id}", f"/appointments/{following.id}", f"/calls/{call.id}/customer"]
+    assert links == expected
+
+
+@pytest.mark.parametrize(("days_before", "told"), [(3, False), (0, True)])
+def test_an_appointment_that_was_there_before_was_not_booked_in_the_call(
+    client: PortalClient, salon: Firm, days_before: int, told: bool
+) -> None:
+    call = factories.make_call(salon)
+    made = factories.make_appointment(salon, created_at=utcnow() - timedelta(days=days_before))
+    factories.within(salon, lambda: setattr(db.session.get_one(Call, call.id), "appointment_id", made.id))
+    events = page(client, f"/calls/{call.id}").select("section[aria-labelledby=h-line] li")
+    assert any("Appointment booked" in each.text for each in events) is told
 
 
 def test_a_withheld_number_keeps_its_name_whatever_was_said(client: PortalClient, salon: Firm) -> None:
@@ -364,6 +401,24 @@ def test_a_withheld_number_keeps_its_name_whatever_was_said(client: PortalClient
     assert found.one("h1").text == "Withheld number"
     assert "Name said Nadine Vogt (not confirmed)" in found.one("section[aria-labelledby=h-cust]").text
     assert found.select_one('a[href^="tel:"]') is None
+
+
+def test_in_the_conversation_nobody_is_called_a_withheld_number(client: PortalClient, salon: Firm) -> None:
+    call = reported(salon, from_number="anonymous")
+    speakers = {each.text for each in page(client, f"/calls/{call.id}").select(".turns .who")}
+    assert speakers == {"Receptionist (AI)", "Caller"}
+
+
+def test_a_call_that_we_made_is_made_again_and_not_called_back(client: PortalClient, salon: Firm) -> None:
+    call = factories.make_call(salon, direction="outbound")
+    assert page(client, f"/calls/{call.id}").one("a[href^='tel:']").text == "Call again"
+
+
+def test_what_is_the_matter_is_not_said_twice(client: PortalClient, salon: Firm) -> None:
+    said = {"reason": "Asked for a price", "service": "Damenhaarschnitt"}
+    call = factories.make_call(salon, intent="price_question", custom_data=said)
+    text = page(client, f"/calls/{call.id}").one("section[aria-labelledby=h-data]").text
+    assert text == "Understood Matter Asked for a price Service Damenhaarschnitt"
 
 
 EVIL = "<script>alert('x')</script><img src=x onerror=alert(1)> \" ' & {{ 7*7 }}"
@@ -475,15 +530,6 @@ def test_another_companys_call_is_as_absent_as_a_missing_one(client: PortalClien
     assert f"/calls/{theirs.id}" not in client.htmx("GET", f"/calls/live?seen={theirs.id}").text
 
 
-def test_the_recording_follow_ups_and_exports_are_not_linked_before_they_exist(
-    client: PortalClient, salon: Firm
-) -> None:
-    call = reported(salon)
-    for address in ("/calls", f"/calls/{call.id}"):
-        links = {link["href"] for link in page(client, address).select("main a[href]")}
-        assert not [link for link in links if re.search("recording|follow|export", str(link))]
-
-
 # ---- How much it costs ----------------------------------------------------------------------------------------
 
 
@@ -531,3 +577,34 @@ def test_german_is_the_first_language(client: PortalClient, cast: Cast) -> None:
     assert '<html lang="de"' in shown
     with tenant_scope(cast.salon.id):
         assert db.session.get(CallContent, call.id) is not None
+
+
+def test_an_evaluation_that_never_came_is_said_to_be_missing_until_it_comes(client: PortalClient, salon: Firm) -> None:
+    call = reported(salon, "call_started", "call_ended", minutes_ago=30)
+    shown = page(client, f"/calls/{call.id}").text
+    assert "Evaluation missing" in shown
+    assert "missing so far" in shown
+    reported(salon, "call_analyzed", minutes_ago=30)
+    shown = page(client, f"/calls/{call.id}").text
+    assert "missing" not in shown.casefold()
+    assert "Frau Vogt bucht" in shown
+
+
+def test_words_that_never_came_are_not_said_to_have_been_silence(client: PortalClient, salon: Firm) -> None:
+    wordless = {"transcript": None, "transcript_object": None, "transcript_with_tool_calls": None}
+    call = reported(salon, "call_ended", minutes_ago=30, **wordless)
+    shown = page(client, f"/calls/{call.id}").text
+    assert "What was said has not arrived yet" in shown
+    assert "Nothing was said" not in shown
+
+
+def test_who_was_never_reached_misses_no_evaluation(client: PortalClient, salon: Firm) -> None:
+    call = reported(salon, "outbound_ended", minutes_ago=30)
+    assert "missing" not in page(client, f"/calls/{call.id}").text.casefold()
+
+
+def test_a_call_of_a_minute_ago_is_being_evaluated_and_misses_nothing(client: PortalClient, salon: Firm) -> None:
+    call = reported(salon, "call_ended", minutes_ago=4)
+    shown = page(client, f"/calls/{call.id}").text
+    assert "being evaluated" in shown
+    assert "missing" not in shown.casefold()
