@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -18,17 +19,25 @@ from werkzeug.test import TestResponse
 from config import Settings
 from portal import create_app
 from portal import db as portal_db
+from portal.clients.recording_store import Store
 from portal.db import db
+from portal.domain import recordings
+from portal.webhooks import inbox
 from tests.cast import Cast, build_cast
 from tests.servers import MariaDB
 
+RECORDINGS = TemporaryDirectory(prefix="empfang-recordings-")  # gone with this process
 TEST_SETTINGS = Settings(
     portal_env="test",
     secret_key="test-secret-key",
     stripe_secret_key="sk_test_tests",
     stripe_webhook_secret="whsec_tests",
     portal_base_url="http://localhost",
+    recordings_dir=RECORDINGS.name,
 )
+
+# Tests see what a delivery brings about as soon as it is answered; tests/webhooks/test_inbox.py sees the other way.
+inbox.PATIENCE = None
 
 # Property tests judge values, not speed: a busy machine must not fail them.
 settings.register_profile("values", deadline=None)
@@ -94,6 +103,7 @@ def _app_and_cast(databases: Databases) -> Iterator[tuple[Flask, Cast]]:
 def app(_app_and_cast: tuple[Flask, Cast]) -> Iterator[Flask]:
     """The application; what a test writes is rolled back after it."""
     app, _ = _app_and_cast
+    recordings.configure(Store(Path(app.extensions["settings"].recordings_dir)))  # other applications have their own
     with app.app_context():
         with portal_db.writing():
             connection = db.engine.connect()

@@ -1,19 +1,21 @@
 """The inbox: a delivery is stored under its unique key and committed before anything is done with it.
 
 A duplicate answers 200 and does nothing. What fails stays visible and is tried again by the worker with back-off;
-what needs a row that is not here yet is parked; what belongs to no company is quarantined.
+what needs a row that is not here yet is parked; what belongs to no company is quarantined. Whoever delivers is answered
+within a second: what takes longer is finished behind the answer, by a thread, or by the worker if this process dies.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from flask import Response, jsonify, make_response
+from flask import Flask, Response, current_app, jsonify, make_response
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -26,8 +28,12 @@ log = structlog.get_logger()
 
 MAX_ATTEMPTS = 12
 OPEN = ("received", "failed", "parked")
+SETTLED = ("done", "ignored")
 # A delivery that is being handled is left alone by the worker for this long.
 HANDLING = timedelta(minutes=2)
+# Seconds until the answer, handled or not; None handles everything before it.
+PATIENCE: float | None = 0.8
+THREADS = 8  # for each provider
 
 
 class Ignored(Exception):
@@ -76,12 +82,45 @@ HANDLERS: dict[str, Handler] = {}
 def receive(
     provider: str, key: str, raw: bytes, *, event_type: str | None, company_id: int | None, headers: dict[str, str]
 ) -> Response:
-    """Store and handle one verified delivery; 200 once stored and handled or known, 500 when handling failed."""
+    """Store and handle one verified delivery.
+
+    200 once it is stored and handled, known, or handled no faster than the sender should wait; 500 when that failed.
+    """
     event_id = record(provider, key, raw, event_type=event_type, company_id=company_id, headers=headers)
     if event_id is None:
         return make_response(jsonify(status="duplicate"))
-    status = process(event_id)
+    status = process(event_id) if PATIENCE is None else _process_within(event_id, provider, PATIENCE)
     return make_response(jsonify(status=status), 500 if status in {"failed", "dead"} else 200)
+
+
+def _process_within(event_id: int, provider: str, seconds: float) -> str:
+    """Its new status, or ``accepted`` while that is still to come."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    try:
+        return threads(app, provider).submit(_process_in, app, event_id).result(seconds)
+    except TimeoutError:
+        return "accepted"
+
+
+def threads(app: Flask, provider: str) -> ThreadPoolExecutor:
+    """Those of this process, started when first needed: a server forks before that.
+
+    Each provider has its own, so that one that is slow to be read holds up nobody else's events.
+    """
+    pools: dict[str, ThreadPoolExecutor] = app.extensions.setdefault("inbox", {})
+    if provider not in pools:
+        pools[provider] = ThreadPoolExecutor(THREADS, f"inbox-{provider}")
+    return pools[provider]
+
+
+def _process_in(app: Flask, event_id: int) -> str:
+    with app.app_context():
+        try:
+            return process(event_id)
+        except Exception as error:
+            # Nobody may be waiting for it any more, so that it would be lost; the worker tries the event again.
+            log.error("webhook could not be handled", event_id=event_id, exc_info=error)
+            raise
 
 
 def record(
@@ -180,7 +219,9 @@ def _record_failure(delivery: Delivery, error: Exception) -> str:
 
 def _mark_failed(event_id: int, status: str, again: bool, message: str) -> str:
     with all_tenants("the inbox holds every company's events"):
-        event = db.session.get_one(WebhookEvent, event_id)
+        event = db.session.get_one(WebhookEvent, event_id, with_for_update=True)
+        if event.status in SETTLED:
+            return event.status  # somebody else was faster
         event.attempts += 1
         if again and event.attempts >= MAX_ATTEMPTS:
             status, again = "dead", False
