@@ -54,12 +54,14 @@ class Settings:
     stripe_secret_key: str = ""
     stripe_webhook_secret: str = ""
     stripe_api_base: str = ""
-    retell_api_base: str = "https://api.retellai.com"
+    retell_api_base: str = ""
     calcom_api_base: str = "https://api.cal.com"
     smtp_url: str = ""
     mail_from: str = "Empfang <empfang@localhost>"
     product_name: str = "Empfang"
     metrics_token: str = ""
+    recordings_dir: str = str(INSTANCE / "recordings")
+    recording_hosts: tuple[str, ...] = ()
     seller: Seller = field(default_factory=Seller)
 
     @property
@@ -76,6 +78,8 @@ class Settings:
         values: dict[str, object] = {name: value for name, value in given.items() if value}
         if keys := given.get("encryption_keys"):
             values["encryption_keys"] = tuple(key.strip() for key in keys.split(",") if key.strip())
+        if hosts := given.get("recording_hosts"):
+            values["recording_hosts"] = tuple(host.strip() for host in hosts.split(",") if host.strip())
         if url := given.get("portal_base_url"):
             values["portal_base_url"] = url.rstrip("/")
         return cls(seller=_seller(env), **values)  # type: ignore[arg-type]
@@ -129,6 +133,8 @@ def _shape_problems(s: Settings) -> list[str]:
         )
     if s.stripe_api_base and s.stripe_secret_key.startswith(("sk_live", "rk_live")):
         problems.append("STRIPE_API_BASE points at a simulator while STRIPE_SECRET_KEY is a live key")
+    if s.retell_api_base and not _keeps_keys(s.retell_api_base):
+        problems.append("RETELL_API_BASE must be an https address, or http on this machine")
     if s.stripe_secret_key and not s.stripe_webhook_secret:
         problems.append("STRIPE_WEBHOOK_SECRET is missing: unsigned events are never accepted")
     return problems
@@ -144,6 +150,8 @@ def _production_problems(s: Settings) -> list[str]:
         problems.append("DATABASE_URL must name a MySQL or MariaDB database")
     if not s.portal_base_url.startswith("https://"):
         problems.append("PORTAL_BASE_URL must be https")
+    if s.recording_hosts:
+        problems.append("RECORDING_HOSTS lets recordings be fetched from inside; it is for development only")
     if s.stripe_api_base:
         problems.append("STRIPE_API_BASE (the Stripe simulator) is for development only")
     if not s.stripe_secret_key:
@@ -159,6 +167,13 @@ def _production_problems(s: Settings) -> list[str]:
     if s.seller.tax_number == demo.tax_number and s.seller.vat_id == demo.vat_id:
         problems.append("SELLER_TAX_NUMBER or SELLER_VAT_ID is missing: invoices need one of them")
     return problems
+
+
+def _keeps_keys(address: str) -> bool:
+    """Whether a key may travel there: encrypted, or without leaving this machine."""
+    parts = urlsplit(address)
+    own_machine = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    return parts.scheme == "https" or (parts.scheme == "http" and own_machine)
 
 
 def _is_fernet_key(key: str) -> bool:

@@ -166,7 +166,7 @@ def clean_environment() -> dict[str, str]:
         "PORT",
         "HOST",
     )
-    prefixes = ("PORTAL_", "STRIPE_", "RETELL_", "CALCOM_", "SELLER_", "SMTP_")
+    prefixes = ("PORTAL_", "STRIPE_", "RETELL_", "CALCOM_", "SELLER_", "SMTP_", "RECORDING")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     return {name: value for name, value in kept.items() if name.removesuffix("_FILE") not in settings}
 

@@ -71,10 +71,12 @@ def _configure(app: Flask, settings: Settings) -> None:
 def _connect_extensions(app: Flask, settings: Settings) -> None:
     import portal.models  # noqa: F401  the mappers must be known before the first query
     from portal import assets, extensions, filters, i18n, observability, security, shell
+    from portal.clients.recording_store import Store
     from portal.db import configure_encryption
-    from portal.domain import invoices
+    from portal.domain import invoices, recordings
 
     configure_encryption(settings.encryption_keys)
+    recordings.configure(Store(Path(settings.recordings_dir)))
     invoices.configure(invoices.Issuer(**asdict(settings.seller)))
     extensions.db.init_app(app)
     extensions.migrate.init_app(app, extensions.db, directory=str(ROOT / "migrations"))

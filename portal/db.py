@@ -362,10 +362,12 @@ ATTEMPTS = 6
 
 def engine_options(url: str) -> dict[str, Any]:
     """Options for ``create_engine`` by dialect (see docs/decisions.md, two engines)."""
+    # Errors are logged and shown to the operator: what was written, words of callers too, is no part of them.
+    private = {"hide_parameters": True}
     if url.startswith("sqlite"):
         # isolation_level=None: the driver begins nothing by itself, _begin() below says how.
-        return {"connect_args": {"isolation_level": None, "timeout": 15}}
-    return {
+        return private | {"connect_args": {"isolation_level": None, "timeout": 15}}
+    return private | {
         "isolation_level": "READ COMMITTED",
         "pool_pre_ping": True,
         "pool_recycle": 1800,

@@ -21,6 +21,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, lambda error: answer(400, reason="csrf"))
     app.register_error_handler(DomainError, lambda error: answer(422, message=error.message))
     app.register_error_handler(DBAPIError, _database_error)
+    app.register_error_handler(OverflowError, _overflow)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -53,6 +54,14 @@ def _database_error(error: DBAPIError) -> Response:
     response = answer(503)
     response.headers["Retry-After"] = "30"
     return response
+
+
+def _overflow(error: OverflowError) -> Response:
+    """SQLite refuses an id that is longer than any: there is no such row. The others just find none."""
+    if "SQLite" not in str(error):
+        return _unexpected(error)
+    db.session.rollback()
+    return answer(404)
 
 
 def _unexpected(error: Exception) -> Response:

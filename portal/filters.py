@@ -40,6 +40,14 @@ def _at_run_time(function: Callable[..., Any]) -> Callable[..., Any]:
     return filtered
 
 
+def truncate(text: str | None, length: int = 255) -> str:
+    """At most ``length`` letters, cut between words: ``Frau Voss möchte …``."""
+    if text is None or len(text) <= length:
+        return text or ""
+    cut = text[: length - 1].rpartition(" ")[0]
+    return f"{cut} …" if cut else f"{text[: length - 1]}…"
+
+
 def money(value: Decimal | None, sign: bool = False) -> str:
     """``1.234,56 €`` / ``€1,234.56``; ``sign=True``: ``+50,00 €``, ``−1,10 €``."""
     return "" if value is None else formats.money(value, i18n.language(), sign=sign)
@@ -108,6 +116,11 @@ def short_day(value: date | None, zone: str | None = None) -> str:
     return "" if value is None else formats.short_day(value, i18n.language(), _zone(zone))
 
 
+def near_day(value: date | None, zone: str | None = None) -> str:
+    """``22.11.``; with its year where that is not this one."""
+    return short_day(value, zone) if year(value, zone) == year(utcnow(), zone) else day(value, zone)
+
+
 def weekday_day(value: date | None, zone: str | None = None) -> str:
     """``Sa., 28.11.``, never broken."""
     return "" if value is None else formats.weekday_day(value, i18n.language(), _zone(zone))
@@ -166,7 +179,7 @@ def _zone(name: str | None) -> ZoneInfo:
 
 
 FILTERS = (
-    money, rate, typed_amount, number, percent, duration, phone,
-    when, clock, clock_span, recently, day, short_day, weekday_day, long_day, month, year, weekday, zone_name,
+    money, rate, typed_amount, number, percent, duration, phone, truncate,
+    when, clock, clock_span, recently, day, short_day, near_day, weekday_day, long_day, month, year, weekday, zone_name,
     change_note, ago, isotime,
 )  # fmt: skip

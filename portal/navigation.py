@@ -11,7 +11,7 @@ What ``templates/base.html`` and its parts expect from a page's context (written
     shell.role_label        the role in words
     shell.theme             "light", "dark" or "auto" (follow the device)
     shell.nav               list of Section, from navigation()
-    shell.balance_chip      None, or .available (Decimal euros) and, if known, .reach ("until Sat")
+    shell.balance_chip      None, or .available (Decimal euros) and, if known, .until (a day)
     shell.pipeline          None, or .ok, .last_call_at (aware, UTC, or None) and, if known, .text instead of it
     shell.bell              None, or .unread (a number) and .latest (the newest five notifications)
     shell.search_url        address of the search over everything; no search box without one
@@ -74,11 +74,21 @@ class Page:
         return self.endpoint.partition(".")[0]
 
 
+MONEY_PAGES = ("auto_topup", "invoices", "statements", "limits")
 MENU: tuple[tuple[Any, tuple[Page, ...]], ...] = (
     (
         "",
         (
-            Page("operator.index", _l("Companies"), "building-store", Permission.OPERATE),
+            Page(
+                "operator.index",
+                _l("Companies"),
+                "building-store",
+                Permission.OPERATE,
+                also=("operator_money", "operator_topups"),
+                count="parked_topups",
+            ),
+            Page("operator_inbox.events", _l("Inbox"), "webhook", Permission.OPERATE, count="stuck_events"),
+            Page("reconciliation.index", _l("Reconciliation"), "shield-check", Permission.OPERATE, count="differences"),
             Page("dashboard.index", _l("Dashboard"), "home", Permission.VIEW_DASHBOARD),
             Page("calendar.index", _l("Calendar"), "calendar", Permission.VIEW_CALENDAR, also=("appointments",)),
             Page("calls.index", _l("Calls"), "phone", Permission.VIEW_CALLS, also=("followups",), count="follow_ups"),
@@ -95,9 +105,9 @@ MENU: tuple[tuple[Any, tuple[Page, ...]], ...] = (
     (
         _l("Business"),
         (
-            Page("balance.index", _l("Balance"), "wallet", Permission.VIEW_BALANCE, also=("invoices", "limits")),
+            Page("balance.index", _l("Balance"), "wallet", Permission.VIEW_BALANCE, also=MONEY_PAGES),
             Page("team.index", _l("Team"), "user-check", Permission.MANAGE_TEAM),
-            Page("settings.index", _l("Settings"), "settings", Permission.MANAGE_SETTINGS),
+            Page("settings.index", _l("Settings"), "settings", Permission.MANAGE_SETTINGS, also=("privacy",)),
             Page("audit.index", _l("Audit log"), "history", Permission.VIEW_AUDIT),
         ),
     ),
@@ -105,6 +115,9 @@ MENU: tuple[tuple[Any, tuple[Page, ...]], ...] = (
 
 COUNTED: dict[str, Callable[[int], str]] = {
     "follow_ups": lambda number: str(ngettext("open callback", "open callbacks", number)),
+    "parked_topups": lambda number: str(ngettext("top-up to decide about", "top-ups to decide about", number)),
+    "stuck_events": lambda number: str(ngettext("unsettled message", "unsettled messages", number)),
+    "differences": lambda number: str(ngettext("difference", "differences", number)),
 }
 
 

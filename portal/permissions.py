@@ -22,6 +22,7 @@ class Permission(StrEnum):
     READ_TRANSCRIPTS = "read_transcripts"
     LISTEN_RECORDINGS = "listen_recordings"
     EXPORT_CALLS = "export_calls"
+    MANAGE_FOLLOWUPS = "manage_followups"
     VIEW_CUSTOMERS = "view_customers"
     EDIT_CUSTOMERS = "edit_customers"
     EXPORT_CUSTOMERS = "export_customers"
@@ -46,6 +47,7 @@ _MANAGER = _STAFF | {
     Permission.READ_TRANSCRIPTS,
     Permission.LISTEN_RECORDINGS,
     Permission.EXPORT_CALLS,
+    Permission.MANAGE_FOLLOWUPS,
     Permission.EXPORT_CUSTOMERS,
     Permission.MANAGE_TEAM,
 }
@@ -102,3 +104,8 @@ def visible_branch_ids() -> list[int] | None:
     """The branches the signed-in person is bound to; None means all of the company's."""
     branch_ids: list[int] = current_user.branch_ids
     return branch_ids or None
+
+
+def may_name_callers() -> bool:
+    """Whether money pages may say who called: to people who see all calls and customers, never to the bookkeeper."""
+    return may(Permission.VIEW_CALLS) and may(Permission.VIEW_CUSTOMERS) and visible_branch_ids() is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 from flask import Flask, g, has_request_context, request
@@ -12,10 +13,12 @@ from flask_login import current_user
 
 from portal import navigation, settings
 from portal.db import utcnow
-from portal.domain import audit, identity, notifications, overview
+from portal.domain import audit, followup_queue, identity, notifications, operator, overview, reconciliation, stats
 from portal.extensions import login
-from portal.permissions import Permission, may
+from portal.permissions import Permission, may, visible_branch_ids
 from portal.tenancy import tenant_scope
+
+MOST_COUNTED = 99
 
 
 @dataclass(frozen=True)
@@ -87,10 +90,35 @@ def full_frame() -> Shell:
     """The frame of a whole page, with the balance chip, the pipeline light and the bell."""
     shell = frame()
     if shell.tenant_id is None:
-        return shell
-    chip = overview.balance_chip() if may(Permission.VIEW_BALANCE) else None
+        return replace(shell, nav=navigation.navigation(_operators_counts())) if may(Permission.OPERATE) else shell
+    chip = overview.balance_chip(local_today()) if may(Permission.VIEW_BALANCE) else None
     light = overview.pipeline() if may(Permission.VIEW_CALLS) else None
-    return replace(shell, balance_chip=chip, pipeline=light, bell=notifications.bell(current_user.id, utcnow()))
+    nav = navigation.navigation(_counts()) if may(Permission.VIEW_CALLS) else shell.nav
+    bell = notifications.bell(current_user.id, utcnow())
+    return replace(shell, nav=nav, balance_chip=chip, pipeline=light, bell=bell)
+
+
+def _counts() -> dict[str, int]:
+    """What waits for the signed-in person; a menu has room for two figures."""
+    return {"follow_ups": min(waiting().people, MOST_COUNTED)}
+
+
+def waiting() -> followup_queue.Waiting:
+    """Who waits for a call from the signed-in person's branches; asked once a page."""
+    if "waiting" not in g:
+        reader = followup_queue.Reader(current_user.id, visible_branch_ids())
+        g.waiting = followup_queue.waiting(reader, utcnow())
+    found: followup_queue.Waiting = g.waiting
+    return found
+
+
+def local_today() -> date:
+    """Today in the company's own zone."""
+    return stats.local_day(utcnow(), current_user.company.timezone)
+
+
+def _operators_counts() -> dict[str, int]:
+    return {**operator.open_counts(), "differences": reconciliation.open_differences()}
 
 
 def role_label(role: str) -> str:

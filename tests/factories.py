@@ -9,16 +9,22 @@ from itertools import count
 from typing import Any, TypeVar
 
 from portal.db import db, transaction, utcnow
+from portal.demo.sounds import sound
+from portal.domain import recordings
 from portal.domain.transcripts import tenant_token
 from portal.models import (
     Appointment,
     BalanceTopup,
     Call,
     CallContent,
+    CallFollowup,
+    CallNote,
     Customer,
     Invoice,
     Notification,
     PortalUser,
+    PortalUserPermission,
+    Recording,
     WebhookEvent,
 )
 from portal.tenancy import all_tenants, tenant_scope
@@ -26,6 +32,7 @@ from tests.cast import Firm
 
 Row = TypeVar("Row")
 _numbers = count(1)
+WAV = sound([{"who": "agent", "at": 0.0, "end": 1.0, "words": []}], 1.5)
 
 
 def within(firm: Firm, work: Callable[[], Row]) -> Row:
@@ -74,6 +81,43 @@ def make_call(firm: Firm, transcript: str | None = None, **values: Any) -> Call:
         token = tenant_token(firm.id)
         save(firm, CallContent(company_id=firm.id, call_id=call.id, tenant_token=token, transcript=transcript))
     return call
+
+
+def make_recording(firm: Firm, call: Call, content: bytes = WAV, **values: Any) -> Recording:
+    """A recording that lies in the store; with a ``status`` of its own one that does not."""
+    values = {"status": "stored", "content_type": "audio/wav", "size": len(content), "stored_at": utcnow()} | values
+    if values["status"] == "stored" and "path" not in values:
+        values["path"] = recordings.store().put(content)
+    return save(firm, Recording(company_id=firm.id, call_id=call.id, **values))
+
+
+def make_followup(firm: Firm, call: Call | None = None, **values: Any) -> CallFollowup:
+    """An open callback, due in an hour."""
+    call = call or make_call(firm)
+    values = {
+        "reason": "callback",
+        "detail": "Rechnung",
+        "customer_id": call.customer_id,
+        "due_at": utcnow() + timedelta(hours=1),
+    } | values
+    return save(firm, CallFollowup(company_id=firm.id, call_id=call.id, **values))
+
+
+def make_note(firm: Firm, call: Call, author: PortalUser, body: str = "Bitte zurückrufen.") -> CallNote:
+    """What somebody wrote about a call."""
+    return save(firm, CallNote(company_id=firm.id, call_id=call.id, author_id=author.id, body=body))
+
+
+def grant(firm: Firm, user: PortalUser, permission: str, granted: bool = True) -> PortalUserPermission:
+    """An exception of one person from their role."""
+    return save(
+        firm,
+        PortalUserPermission(company_id=firm.id, portal_user_id=user.id, permission=permission, granted=granted),
+    )
+
+
+def deny(firm: Firm, user: PortalUser, permission: str) -> PortalUserPermission:
+    return grant(firm, user, permission, granted=False)
 
 
 def make_appointment(firm: Firm, start: datetime | None = None, minutes: int = 45, **values: Any) -> Appointment:

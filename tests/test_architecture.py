@@ -30,6 +30,8 @@ CROSS_TENANTS = {
     "portal/domain/operator.py",
     "portal/domain/inbound.py",
     "portal/domain/preferences.py",
+    "portal/domain/reconciliation.py",
+    "portal/reconciliation.py",
     "portal/webhooks/inbox.py",
 }
 REQUEST_WORLD = {"request", "session", "current_app", "g", "flash", "redirect", "render_template", "url_for"}

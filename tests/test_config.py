@@ -49,6 +49,7 @@ def test_good_settings_pass() -> None:
         ({"encryption_keys": ()}, "ENCRYPTION_KEYS"),
         ({"database_url": "postgresql://x"}, "DATABASE_URL"),
         ({"portal_env": "staging"}, "PORTAL_ENV"),
+        ({"recording_hosts": ("127.0.0.1:8080",)}, "RECORDING_HOSTS"),
         ({"seller": Seller()}, "SELLER_NAME"),
         ({"seller": replace(GOOD.seller, street=Seller().street)}, "SELLER_STREET"),
         ({"seller": replace(GOOD.seller, tax_number=Seller().tax_number, vat_id=Seller().vat_id)}, "SELLER_VAT_ID"),

@@ -277,9 +277,9 @@ def make_copy(copy: Path) -> None:
 
 
 def after_the_newest_migration(path: str, text: str) -> str:
-    """The page says that its first migration follows 0001; in the copy it follows whatever is the newest by then."""
+    """The page says that its first migration follows 0899; in the copy it follows whatever is the newest by then."""
     newest = max(file.name[:4] for file in (ROOT / "migrations" / "versions").glob("[0-9]*.py"))
-    return text.replace('down_revision = "0001"', f'down_revision = "{newest}"') if "migrations" in path else text
+    return text.replace('down_revision = "0899"', f'down_revision = "{newest}"') if "migrations" in path else text
 
 
 def run(folder: Path, module: str, *arguments: str) -> None:

@@ -49,6 +49,7 @@ def write():
         ("t|clock_span(later)", "14:05–14:08", "14:05–14:08"),
         ("t|day", "28.11.2026", "28\u00a0Nov\u00a02026"),
         ("t|short_day", "28.11.", "28\u00a0Nov"),
+        ("old|near_day", "28.11.2019", "28\u00a0Nov\u00a02019"),
         ("t|weekday_day", "Sa.,\u00a028.11.", "Sat\u00a028\u00a0Nov"),
         ("d|weekday_day", "Di.,\u00a024.11.", "Tue\u00a024\u00a0Nov"),
         ("d|long_day", "Dienstag, 24. November", "Tuesday, 24 November"),
@@ -68,6 +69,7 @@ def write():
         ("t|ago(short=True, now=later)", "vor 3 Min.", "3 min ago"),
         ("t|ago(now=later + week)", "28.11.2026", "28\u00a0Nov\u00a02026"),
         ("later|ago(now=t)", "in 3 Minuten", "in 3 minutes"),
+        ("'Frau Voss möchte Strähnchen'|truncate(18)", "Frau Voss möchte …", "Frau Voss möchte …"),
         ("'+49231274870'|phone", "0231 274870", "0231 274870"),
         ("language()", "de", "en"),
     ],
@@ -75,7 +77,7 @@ def write():
 def test_both_languages(write, expression, german, english):
     values = {
         "x": Decimal("1234.56"), "t": MOMENT, "later": MOMENT + timedelta(minutes=3), "d": date(2026, 11, 24),
-        "nine": time(9), "night": NIGHT, "week": timedelta(days=7),
+        "nine": time(9), "night": NIGHT, "old": date(2019, 11, 28), "week": timedelta(days=7),
     }  # fmt: skip
     assert write(expression, "de", **values) == german
     assert write(expression, "en", **values) == english

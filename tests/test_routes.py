@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from portal.db import db
 from portal.domain import ledger
+from portal.domain.statement import Month
 from portal.models import BalanceTransaction, CustomerPhone, PortalUser
 from portal.tenancy import tenant_scope
 from tests import factories
@@ -23,6 +24,7 @@ from tests.conftest import PortalClient
 
 ROLES = ("owner", "manager", "staff", "bookkeeper", "operator")
 DESK = {"owner", "manager", "staff"}
+MANAGERS = {"owner", "manager"}
 MONEY = {"owner", "bookkeeper"}
 OWNER = {"owner"}
 OPERATOR = {"operator"}
@@ -45,6 +47,14 @@ TABLE: dict[str, set[str]] = {
     "appointments.show": DESK,
     "appointments.status": DESK,
     "appointments.suggestions": DESK,
+    "auto_topup.change_card": OWNER,
+    "auto_topup.done": OWNER,
+    "auto_topup.forget_card": OWNER,
+    "auto_topup.index": MONEY,
+    "auto_topup.off": OWNER,
+    "auto_topup.save": OWNER,
+    "auto_topup.simulate": MONEY,
+    "auto_topup.state": MONEY,
     "balance.chip": MONEY,
     "balance.index": MONEY,
     "balance.latest": MONEY,
@@ -58,6 +68,16 @@ TABLE: dict[str, set[str]] = {
     "balance.topup": MONEY,
     "calcom_webhook.receive": PUBLIC,
     "calendar.index": DESK,
+    "call_desk.add_note": DESK,
+    "call_desk.customer": DESK,
+    "call_desk.delete_note": DESK,
+    "call_desk.edit_note": DESK,
+    "call_desk.mail": MANAGERS,
+    "call_desk.mood": MANAGERS,
+    "call_desk.new_customer": DESK,
+    "call_desk.no_customer": DESK,
+    "call_exports.as_csv": MANAGERS,
+    "call_exports.as_pdf": MANAGERS,
     "calls.index": DESK,
     "calls.live": DESK,
     "calls.now": DESK,
@@ -77,6 +97,13 @@ TABLE: dict[str, set[str]] = {
     "dashboard.calls": DESK,
     "dashboard.index": DESK,
     "dashboard.today": DESK,
+    "followups.act": DESK,
+    "followups.assign": DESK,
+    "followups.closed": DESK,
+    "followups.index": DESK,
+    "followups.now": DESK,
+    "followups.reopen": DESK,
+    "followups.terms": {"owner", "manager"},
     "invoices.billing_details": OWNER,
     "invoices.index": MONEY,
     "invoices.pdf": MONEY,
@@ -94,20 +121,42 @@ TABLE: dict[str, set[str]] = {
     "operations.healthz": PUBLIC,
     "operations.metrics": PUBLIC,
     "operations.readyz": PUBLIC,
-    "operator.discard": OPERATOR,
-    "operator.events": OPERATOR,
     "operator.index": OPERATOR,
-    "operator.payload": OPERATOR,
-    "operator.retry": OPERATOR,
-    "operator.show_event": OPERATOR,
+    "operator_inbox.discard": OPERATOR,
+    "operator_inbox.events": OPERATOR,
+    "operator_inbox.payload": OPERATOR,
+    "operator_inbox.retry": OPERATOR,
+    "operator_inbox.show_event": OPERATOR,
+    "operator_money.adjust": OPERATOR,
+    "operator_money.credit_call": OPERATOR,
+    "operator_money.find_call": OPERATOR,
+    "operator_money.quote": OPERATOR,
+    "operator_money.rate": OPERATOR,
+    "operator_money.show": OPERATOR,
+    "operator_topups.decide": OPERATOR,
+    "operator_topups.look": OPERATOR,
+    "operator_topups.refund": OPERATOR,
+    "operator_topups.refund_again": OPERATOR,
+    "operator_topups.show": OPERATOR,
+    "privacy.index": OWNER,
+    "privacy.save": OWNER,
+    "reconciliation.check": OPERATOR,
+    "reconciliation.index": OPERATOR,
+    "reconciliation.progress": OPERATOR,
+    "recordings.audio": {"owner", "manager"},
+    "recordings.download": {"owner", "manager"},
     "retell.answer": PUBLIC,
     "retell.receive": PUBLIC,
+    "settings.index": OWNER,
     "shell.brand": PUBLIC,
     "shell.favicon": PUBLIC,
     "shell.language": PUBLIC,
     "shell.pipeline": DESK,
     "shell.robots": PUBLIC,
     "shell.theme": SIGNED_IN,
+    "statements.csv": MONEY,
+    "statements.index": MONEY,
+    "statements.pdf": MONEY,
     "stripe_webhook.receive": PUBLIC,
 }
 MISSING_ID = 987_654_321
@@ -124,6 +173,8 @@ class Rows:
 def rows_of(firm: Firm, reader: PortalUser | None = None) -> Rows:
     """``reader`` is the person whose notification it is; the owner unless told."""
     call = factories.make_call(firm, transcript="Guten Tag")
+    writer = reader if reader is not None and reader.company_id == firm.id else firm.owner
+    factories.make_recording(firm, call)
     phone = CustomerPhone(company_id=firm.id, customer_id=firm.customer.id, phone="030 1", phone_normalized="+49301")
     factories.within(firm, lambda: ledger.charge(db.session.merge(call), call.started_at))
     return Rows(
@@ -134,8 +185,11 @@ def rows_of(firm: Firm, reader: PortalUser | None = None) -> Rows:
             "company_id": firm.id,
             "customer_id": firm.customer.id,
             "event_id": factories.make_event(firm).id,
+            "followup_id": factories.make_followup(firm, call).id,
             "invoice_id": factories.make_invoice(firm).id,
+            "month": Month.of(call.started_at, firm.company.timezone).key,
             "movement_id": _movement(firm),
+            "note_id": factories.make_note(firm, call, writer).id,
             "notification_id": factories.make_notification(reader or firm.owner).id,
             "phone_id": factories.save(firm, phone).id,
             "topup_id": factories.make_topup(firm).id,

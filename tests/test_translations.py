@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -68,3 +69,16 @@ def test_nothing_is_fuzzy(german: Catalog) -> None:
 def test_people_are_addressed_formally(german: Catalog) -> None:
     informal = re.compile(r"\b(du|dein|deine|deinen|deinem|deiner|dich|dir|euch|euer)\b")
     assert [text for message in german if message.id for text in texts(message) if informal.search(text)] == []
+
+
+def test_no_text_hides_in_an_f_string() -> None:
+    """Nobody finds it there: up to Python 3.11 the inside of an f-string is no code to who reads only tokens."""
+    hidden = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path in sorted((ROOT / "portal").rglob("*.py"))
+        for text in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(text, ast.JoinedStr)
+        for call in ast.walk(text)
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in {"_", "_l", "ngettext"}
+    ]
+    assert hidden == []

@@ -54,7 +54,7 @@ def call(url: str | None, speed: float) -> None:
     click.echo(f"Open {where}/calls as owner@salon-morgenrot.example to see it live.\n")
     try:
         script = demo_call.prepare(utcnow(), rng)
-        demo_call.Player(where, speed, click.echo).play(script, rng)
+        demo_call.Player(where, speed, click.echo, hosts=settings().recording_hosts).play(script, rng)
     except demo_call.CallError as error:
         raise click.ClickException(str(error)) from error
     found = demo_call.call_row_id(script.call_id)

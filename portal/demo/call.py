@@ -23,6 +23,7 @@ from sqlalchemy import select
 
 from portal.db import db, utcnow
 from portal.demo.dialogues import WEEKDAYS, Turn, retell_entries, spoken_date, spoken_time
+from portal.demo.handover import handing_over
 from portal.demo.run import Place
 from portal.domain import slots
 from portal.domain.availability import Interval
@@ -189,6 +190,8 @@ class Player:
     speed: float
     say: Callable[[str], None]
     wait: Callable[[float], None] = time.sleep
+    hosts: tuple[str, ...] = ()  # where the portal's worker may fetch a recording from
+    patience: float = 20.0  # seconds that it is given for that
 
     def play(self, script: Script, rng: Random) -> None:
         """The whole call, from the question before it to its evaluation. Raises :class:`CallError`."""
@@ -206,11 +209,14 @@ class Player:
             self._retell("transcript_updated", _call(script, started) | _said(entries[:number]))
         self._pause(max(0.0, seconds - heard))
         over = _over(script, started, seconds, entries)
-        self._retell("call_ended", over)
-        self.say(f"{_clock()}  The call is over after {seconds:.0f} s and charged; its evaluation follows")
-        self._pause(ANALYSIS_TAKES)
-        self._retell("call_analyzed", over | {"call_analysis": analysis(script)})
-        self.say(f"{_clock()}  The evaluation is in")
+        with handing_over(script.call_id, entries, seconds, self.hosts) as recording:
+            self._retell("call_ended", over | recording.told)
+            self.say(f"{_clock()}  The call is over after {seconds:.0f} s and charged; its evaluation follows")
+            self._pause(ANALYSIS_TAKES)
+            self._retell("call_analyzed", over | recording.told | {"call_analysis": analysis(script)})
+            self.say(f"{_clock()}  The evaluation is in")
+            if recording.fetched_within(self.patience):
+                self.say(f"{_clock()}  The recording (tones, no voices) is in the portal's own store")
 
     def _before(self, script: Script) -> None:
         asked = {"agent_id": AGENT, "agent_version": 1, "from_number": script.number, "to_number": BERLIN_NUMBER}

@@ -182,6 +182,12 @@ class Calendar:
                 return self.rng.choice(starts)
         return None
 
+    def keep_free(self, worker: int, service: int, start: datetime) -> None:
+        """Nobody else gets this time: it was promised, although it was never booked."""
+        offer = self.firm.offers[service]
+        span = Interval(start, start + timedelta(minutes=offer.minutes + offer.buffer))
+        self._taken[worker, start.astimezone(self.zone).date()].append(span)
+
     # ---- What became of them ----
 
     def settle(self) -> None:

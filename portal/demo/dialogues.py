@@ -83,7 +83,8 @@ def _dialogue(entry: dict[str, Any]) -> Dialogue:
 
 def fill(dialogue: Dialogue, filling: Filling) -> Dialogue:
     """The dialogue with every placeholder replaced. Summary and data are German even where the turns are not."""
-    german, spoken = _values(filling, "de"), _values(filling, dialogue.language)
+    spoken = _values(filling, dialogue.language)
+    german = _values(filling, "de") | {"{date}": written_date(filling.at.date())}
     return replace(
         dialogue,
         summary=_replaced(dialogue.summary, german),
@@ -168,6 +169,11 @@ def spoken_date(day: date, language: str = "de") -> str:
         return f"{weekday}, the {_ENGLISH_ORDINALS[day.day]} of {month}"
     ordinal = _ORDINALS.get(day.day) or f"{spoken_number(day.day)}{'ten' if day.day < 20 else 'sten'}"
     return f"{weekday}, den {ordinal} {month}"
+
+
+def written_date(day: date) -> str:
+    """``Montag, den 24. November``: as summaries write what was spoken."""
+    return f"{WEEKDAYS['de'][day.weekday()]}, den {day.day}. {MONTHS['de'][day.month - 1]}"
 
 
 def spoken_time(at: time, language: str = "de") -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from dateutil.easter import easter
 
 RATE = Decimal("0.4200")
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+LONG_AGO = datetime(2019, 12, 31, 23, tzinfo=UTC)  # midnight in Berlin
 ZONE = "Europe/Berlin"
 Span = tuple[time, time]
 
@@ -87,8 +87,9 @@ class Firm:
     """A company as it is told in the demo.
 
     ``event_types``: Cal.com's number of the first service at each place, the others follow. ``balance``: euros that are
-    available when the demo starts. ``calls`` a day by ISO weekday. ``busy``: the share of quarter hours in which a
-    visit begins, long ago, in the days around today, and weeks ahead.
+    available when the demo starts. ``automatic``: what the owner has prepared for automatic top-ups, which are off:
+    threshold, amount, caps for a day and a month. ``calls`` a day by ISO weekday. ``busy``: the share of quarter hours
+    in which a visit begins, long ago, in the days around today, and weeks ahead.
     """
 
     tenant_id: str
@@ -107,6 +108,7 @@ class Firm:
     calls: dict[int, int]
     busy: tuple[float, float, float]
     goals: tuple[dict[str, Any], ...] = ()
+    automatic: tuple[int, int, int, int] | None = None
 
 
 EARLY = _spans("9-12:30", "13-17:30")
@@ -210,6 +212,7 @@ SALON = Firm(
     event_types=(4101, 4201, 4301),
     balance=Decimal("150.00"),
     last_topup=Decimal("250.00"),
+    automatic=(30, 50, 100, 300),
     customers=178,
     calls={1: 11, 2: 11, 3: 11, 4: 11, 5: 12, 6: 7, 7: 2},
     busy=(0.055, 0.32, 0.14),

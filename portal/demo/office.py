@@ -7,14 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from portal.demo.days import Visit
+from portal.demo.duties import Duties
 from portal.demo.records import Recorder
 from portal.demo.rings import Duty, Ring
+from portal.domain import call_deeds
 from portal.domain.heartbeat import scope_of
 from portal.models import (
     Appointment,
     AuditLog,
     BalanceTopup,
     BillingRate,
+    Call,
+    CallActivity,
     CallFollowup,
     CallNote,
     Company,
@@ -27,20 +31,7 @@ from portal.models import (
     PortalUser,
 )
 
-WORKED_OFF = timedelta(days=3, hours=12)  # what is older has been dealt with
 AUDITED = timedelta(days=21)
-DONE = (
-    "Zurückgerufen, geklärt.",
-    "Erreicht, alles besprochen.",
-    "Rückruf erledigt, Termin vereinbart.",
-    "Per E-Mail beantwortet.",
-)
-RANG_AGAIN = "Hat selbst wieder angerufen."
-SETTLED = {
-    "complaint": ("Entschuldigt und Nachbesserung angeboten.", "Gutschein über 15 € geschickt."),
-    "promise": ("Termin nachgetragen und bestätigt.",),
-    "transfer_failed": ("Selbst zurückgerufen.",),
-}  # fmt: skip
 NOTES = {
     "salon": (
         "Allergisch gegen Ammoniak, nur ammoniakfreie Farben.", "Kommt gern zehn Minuten früher.",
@@ -55,10 +46,13 @@ NOTES = {
     ),
 }  # fmt: skip
 CALL_NOTES = (
-    "Zurückgerufen, nicht erreicht. Morgen noch einmal.",
-    "Hat sich bedankt.",
-    "Bitte beim nächsten Mal ansprechen.",
+    "Hat sich für die schnelle Auskunft bedankt.",
+    "Ruft meistens in der Mittagspause an.",
+    "Bitte beim nächsten Mal darauf ansprechen.",
 )
+# About the newest calls, the manager's first; the colleague at the counter answers it.
+FRESH_NOTES = ("Kommt in Begleitung, bitte vermerken.", "Ist vermerkt.")
+REACTED = timedelta(minutes=25)  # after a call
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 OFFICE_IP = "203.0.113.17"
 
@@ -83,12 +77,15 @@ class Office:
         self.made, self.rows, self.story, self.ids = recorder, recorder.rows, recorder.story, recorder.ids
         self.rng, self.now = self.story.rng, self.story.now
         self.owner, self.manager, self.clerk = self.ids.users[:3]
+        self.duties = Duties(self.story, self.manager, self.clerk)
+        self.traces: list[Trace] = []
 
     def work(self) -> None:
         for number, ring in enumerate(self.story.rings):
             for duty in ring.duties:
                 self._followup(number, ring, duty)
         self._notes()
+        self._at_the_desk()
         self._relations()
         self._one_is_blocked()
         self._audit()
@@ -101,35 +98,14 @@ class Office:
     # ---- Calls that need somebody ----
 
     def _followup(self, number: int, ring: Ring, duty: Duty) -> None:
-        age = self.now - ring.ended
-        values: dict[str, Any] = {"status": "open", "closed_at": None, "closed_by": None, "resolution": None}
-        if age > WORKED_OFF:
-            values = self._dealt_with(ring, duty)
-        elif age > timedelta(hours=20) and duty.reason == "complaint":
-            values |= {"status": "in_progress"}
-        taken = values["status"] != "open"
+        values = self.duties.values(ring, duty)
         self.rows.add(
             CallFollowup,
             call_id=self.made.calls[number],
             customer_id=None if ring.person is None else self.made.customers[ring.person],
-            reason=duty.reason,
-            detail=duty.detail,
-            priority="high" if duty.urgent else "normal",
-            assigned_to=self.manager if taken else None,
-            due_at=ring.ended + (timedelta(hours=2) if duty.urgent else timedelta(hours=24)),
             **values,
             **self._stamp(ring.ended, values["closed_at"]),
         )
-
-    def _dealt_with(self, ring: Ring, duty: Duty) -> dict[str, Any]:
-        closed = ring.ended + timedelta(hours=self.rng.uniform(0.5, 30))
-        by_itself = duty.reason == "callback" and self.rng.random() < 0.2
-        return {
-            "status": "resolved" if by_itself or self.rng.random() < 0.94 else "dismissed",
-            "closed_at": closed,
-            "closed_by": None if by_itself else self.rng.choice((self.manager, self.clerk)),
-            "resolution": RANG_AGAIN if by_itself else self.rng.choice(SETTLED.get(duty.reason, DONE)),
-        }
 
     # ---- What they wrote ----
 
@@ -157,6 +133,53 @@ class Office:
                 label=self.rng.choice(("Arbeit", "Festnetz", "Mutter")),
                 **self._stamp(self.now - timedelta(days=60)),
             )
+
+    # ---- What they did on the pages of calls ----
+
+    def _at_the_desk(self) -> None:
+        """A mood put right, a summary sent, notes to each other: each at the newest call of its kind."""
+        talks = [each for each in reversed(list(enumerate(self.story.rings))) if self._is_talk(each[1])]
+        for number, ring in [(number, ring) for number, ring in talks if ring.booked][:1]:
+            self._notes_on(number, ring)
+        for number, ring in [(number, ring) for number, ring in talks if _mood(ring) == "neutral"][:1]:
+            told: dict[str, Any] = {"before": "negative", "after": "neutral"}
+            trace = {"sentiment": "negative"}, {"sentiment": "neutral"}
+            self._deed(number, ring, call_deeds.MOOD, "call.mood_corrected", told, *trace)
+        for number, ring in [(number, ring) for number, ring in talks if _is_complaint(ring)][:1]:
+            told = {"to": self.story.firm.logins[0].name, "count": 1, "outside": [], "transcript": False}
+            new = {"users": [self.owner], "addresses": [], "transcript": False}
+            self._deed(number, ring, call_deeds.SENT, "call.summary_sent", told, {}, new)
+
+    def _notes_on(self, number: int, ring: Ring) -> None:
+        for place, (body, author) in enumerate(zip(FRESH_NOTES, (self.manager, self.clerk), strict=True), 1):
+            call, at = self.made.calls[number], ring.ended + REACTED * place
+            self.rows.add(CallNote, call_id=call, author_id=author, body=body, **self._stamp(at))
+
+    def _is_talk(self, ring: Ring) -> bool:
+        """An incoming talk that is long enough ago for all this."""
+        return ring.dialogue is not None and ring.direction == "inbound" and ring.ended < self.now - 3 * REACTED
+
+    def _deed(
+        self,
+        number: int,
+        ring: Ring,
+        kind: str,
+        action: str,
+        told: dict[str, Any],
+        old: dict[str, Any],
+        new: dict[str, Any],
+    ) -> None:
+        """By the manager, on the call's timeline and in the audit log."""
+        call, at = self.made.calls[number], ring.ended + REACTED
+        self.rows.add(
+            CallActivity,
+            company_id=self.ids.company,
+            call_id=call,
+            activity_type=kind,
+            activity_data={"by": self.story.firm.logins[1].name, "by_id": self.manager} | told,
+            occurred_at=at,
+        )
+        self.traces.append(Trace(at, self.manager, action, Call, call, old, new))
 
     def _relations(self) -> None:
         """Families on one line, some confirmed by a person."""
@@ -199,7 +222,7 @@ class Office:
     def _audit(self) -> None:
         since = self.now - AUDITED
         traces = [trace for visit in self.story.calendar.visits for trace in self._traces(visit) if trace.at >= since]
-        for trace in sorted(traces + self._beginnings(), key=lambda one: one.at):
+        for trace in sorted(traces + self.traces + self._beginnings(), key=lambda one: one.at):
             self.rows.add(
                 AuditLog,
                 company_id=self.ids.company,
@@ -289,3 +312,11 @@ class Office:
                 last_event_at=min(at, self.now),
                 **self._stamp(self.story.account.opened_at, at),
             )
+
+
+def _is_complaint(ring: Ring) -> bool:
+    return any(duty.reason == "complaint" for duty in ring.duties)
+
+
+def _mood(ring: Ring) -> str | None:
+    return ring.dialogue.sentiment if ring.dialogue else None

@@ -163,7 +163,7 @@ KINDS = {
         "book_appointment",
         "appointment",
         (
-            "{title} {last_name} bucht {service} am {date} um {time} Uhr bei {staff}.",
+            "{title} {last_name} bucht am Telefon: {service}, {date}, {time} Uhr bei {staff}.",
             "Termin vereinbart: {service}, {date}, {time} Uhr bei {staff}. {title} {last_name} war gleich einverstanden.",
         ),
     ),

@@ -17,6 +17,7 @@ from portal.demo.firms import Firm
 from portal.demo.people import Person
 from portal.demo.rings import Ring
 from portal.demo.rows import Rows
+from portal.demo.sounds import Spoken
 from portal.domain import transcripts
 from portal.domain.bookings import ENDED, REPLACED
 from portal.domain.search_names import search_name
@@ -45,7 +46,9 @@ KULANZ = "Kulanz: das Gespräch brach ab"
 
 @dataclass
 class Story:
-    """Everything that has happened at a company. ``topups``: ids and times, known once they are recorded."""
+    """Everything that has happened at a company. ``topups`` (ids and times) and ``spoken`` (calls that get a recording)
+    are known once they are recorded.
+    """
 
     firm: Firm
     ids: Ids
@@ -56,6 +59,7 @@ class Story:
     rng: Random
     now: datetime
     topups: list[tuple[int, datetime]] = field(default_factory=list)
+    spoken: list[Spoken] = field(default_factory=list)
 
 
 class Recorder:
@@ -399,7 +403,15 @@ class Recorder:
             total_spent=spent,
             last_topup_at=max((one.at for one in movements if one.kind == "topup"), default=None),
             last_charge_at=max((one.at for one in movements if one.kind == "charge"), default=None),
+            **self._automatic(),
         )
+
+    def _automatic(self) -> dict[str, Decimal]:
+        """Prepared, and off: nobody has agreed to anything yet."""
+        if self.story.firm.automatic is None:
+            return {}
+        names = ("threshold", "amount", "daily_cap", "monthly_cap")
+        return {f"auto_topup_{name}": Decimal(n) for name, n in zip(names, self.story.firm.automatic, strict=True)}
 
 
 def _total(movements: Iterable[Movement], kind: str) -> Decimal:

@@ -423,9 +423,12 @@ class Telephone:
         if "{date" not in f"{dialogue.turns}{dialogue.custom}":
             return ring.at.astimezone(self.zone)
         chosen = 0 if worker is None else worker
-        service = self.firm.workers[chosen].services[0]
+        services = self.firm.workers[chosen].services
+        service = next((n for n in services if self.firm.offers[n].name == dialogue.service), services[0])
         earliest, latest = ring.at + timedelta(days=3), ring.at + timedelta(days=11)
         start = self.calendar.free_time(chosen, service, earliest, latest)
+        if start and dialogue.expects == "promise_without_booking":
+            self.calendar.keep_free(chosen, service, start)
         return start.astimezone(self.zone) if start else datetime.combine(earliest.date(), time(10), self.zone)
 
     def _time(self, ring: Ring, turns: list[Turn], limit: int | None = None) -> None:

@@ -93,9 +93,16 @@ def environment(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
         env["DATABASE_URL"] = f"sqlite:///{ROOT / 'instance' / env['DATABASE_URL'].removeprefix('sqlite:///')}"
     env["PORTAL_BASE_URL"] = env.get("PORTAL_BASE_URL") or place.address
     env["STRIPE_API_BASE"] = f"http://127.0.0.1:{_free_port()}"
+    env["RECORDING_HOSTS"] = f"127.0.0.1:{_free_port()}"  # where make demo-call hands over what was said
+    env["RECORDINGS_DIR"] = env.get("RECORDINGS_DIR") or str(place.instance / f"recordings-{_database_key(env)}")
     env["STRIPE_SECRET_KEY"] = STRIPE_KEY
     env["STRIPE_WEBHOOK_SECRET"] = STRIPE_SECRET
     return env
+
+
+def _database_key(env: Mapping[str, str]) -> str:
+    """A short name for the database, for files that belong to it alone."""
+    return hashlib.sha256(env.get("DATABASE_URL", "").encode()).hexdigest()[:10]
 
 
 def _new_secret_key() -> str:
@@ -220,7 +227,7 @@ class Demo:
 
         A second copy on the same database gets one of its own, since two writers would lose each other's payments.
         """
-        database = hashlib.sha256(self.env.get("DATABASE_URL", "").encode()).hexdigest()[:10]
+        database = _database_key(self.env)
         for name in (f"stripe-{database}.json", f"stripe-{database}-{self.place.port}.json"):
             lock = (self.place.instance / f"{name}.lock").open("w")
             try:
@@ -309,7 +316,7 @@ class Demo:
 
     def write_note(self) -> None:
         """What ``--inside`` needs, readable by the owner alone, since an address may hold a password."""
-        names = ("DATABASE_URL", "PORTAL_BASE_URL", "SECRET_KEY", "ENCRYPTION_KEYS", "STRIPE_")
+        names = ("DATABASE_URL", "PORTAL_BASE_URL", "SECRET_KEY", "ENCRYPTION_KEYS", "STRIPE_", "RECORDING")
         kept = {name: value for name, value in self.env.items() if name.startswith(names)}
         note = {"url": self.place.address, "port": self.place.port, "pid": os.getpid(), "environ": kept}
         fresh = self.place.note.with_suffix(f".{self.place.port}.new")

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from portal.db import db, transaction
+from portal.demo import duties, sounds
 from portal.demo.account import Account, price_of
 from portal.demo.companies import add_company, add_operator, add_specials
 from portal.demo.days import BACK, Calendar
@@ -23,10 +24,12 @@ from portal.demo.progress import Progress
 from portal.demo.records import Recorder, Story
 from portal.demo.rings import Ring, Telephone
 from portal.demo.rows import Rows, after_the_last
+from portal.demo.sounds import Spoken
 from portal.domain import invoices, stats
 from portal.models import BalanceTopup, Company, PortalUser
 from portal.tenancy import all_tenants, tenant_scope
 
+SOUNDS, SHORTEST = 12, 20  # recordings a company; seconds of a call that is worth one
 OPENED = timedelta(days=BACK + 1)
 
 
@@ -53,6 +56,14 @@ def _write_missing(now: datetime, progress: Progress) -> list[str]:
         progress.step(count)
     _issue_invoices(stories)
     for story in stories:
+        with tenant_scope(story.ids.company):
+            duties.settle(now)
+    progress.begin("Recording", len(stories))
+    for story in stories:
+        with tenant_scope(story.ids.company):
+            sounds.keep(story.ids.company, story.spoken, tuple(story.ids.users[:2]), now)
+        progress.step()
+    for story in stories:
         _add_up(story, progress)
     return written
 
@@ -77,6 +88,7 @@ def tell(firm: Firm, rows: Rows, now: datetime) -> Story:
     recorder = Recorder(rows, story)
     recorder.record()
     Office(recorder).work()
+    story.spoken = _recorded(recorder)
     return story
 
 
@@ -90,6 +102,16 @@ def _given_back(rings: list[Ring]) -> int | None:
     """The call whose price was given back: the first one that failed although somebody had been talking."""
     failed = (number for number, ring in enumerate(rings) if ring.status == "failed" and price_of(ring).amount)
     return next(failed, None)
+
+
+def _recorded(recorder: Recorder) -> list[Spoken]:
+    """The newest calls in which much was said, and all in which the caller did not want to be recorded."""
+    found: list[Spoken] = []
+    for ring, call in zip(reversed(recorder.story.rings), reversed(recorder.calls), strict=True):
+        objected = ring.dialogue is not None and ring.dialogue.custom.get("recording_consent") is False
+        if ring.transcript is not None and (objected or (len(found) < SOUNDS and ring.seconds >= SHORTEST)):
+            found.append(Spoken(call, f"call_{call}", ring.transcript.turns, ring.seconds, ring.ended, objected))
+    return found
 
 
 def _issue_invoices(stories: list[Story]) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from portal.db import db
-from portal.domain import audit, booking_rules, stats, visits
+from portal.db import db, utcnow
+from portal.domain import audit, booking_rules, followups, stats, visits
 from portal.domain.errors import Conflict, DomainError
 from portal.domain.slots import BUSY, OPEN, Overbooking, Plan, columns, guard, moves, plan_of
 from portal.models import Appointment, AuditLog, Call, Service
@@ -74,6 +74,8 @@ def book(
     if call is not None:
         link_call(appointment, call)
     visits.refresh(plan.customer_id)
+    if not take_over:  # a provider's booking is not joined to it yet
+        followups.appointment_made(appointment, now)
     return appointment
 
 
@@ -120,6 +122,8 @@ def change(
     after = {"fields": fields} | _why(over, overbooking)
     _changed(row, "appointment.moved" if moving else "appointment.edited", before, after)
     visits.refresh(customer_before, row.customer_id)
+    if moving:
+        followups.appointment_changed(row, utcnow())
     return row
 
 
@@ -194,8 +198,11 @@ def set_status(
         row.ical_sequence += 1
         row.cancelled_at = row.cancelled_by = row.cancellation_reason = None
     row.status, row.arrived_at = status, arrived_at
+    stands_again = before["status"] == "cancelled"
     _changed(row, f"appointment.{DEEDS.get(action, action)}", before)
     visits.refresh(row.customer_id)
+    if stands_again:
+        followups.appointment_made(row, now)
     return row
 
 
@@ -259,6 +266,7 @@ def cancel(appointment: Appointment, reason: str, by: str, now: datetime, *, ver
     row.ical_sequence += 1
     _changed(row, "appointment.cancelled", before)
     visits.refresh(row.customer_id)
+    followups.appointment_changed(row, now)
     return row
 
 

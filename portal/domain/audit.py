@@ -46,23 +46,23 @@ def record(
     company_id: int | None = None,
     old: dict[str, Any] | None = None,
     new: dict[str, Any] | None = None,
-) -> None:
+) -> AuditLog:
     """Write one row. ``action`` reads ``feature.deed`` (``appointment.completed``); values must be JSON-ready.
 
     Secrets, transcripts and whole payloads never go in here.
     """
     who = _actor.get()
-    db.session.add(
-        AuditLog(
-            company_id=company_id if row is None or company_id is not None else getattr(row, "company_id", None),
-            user_id=who.user_id,
-            action=action,
-            model_type=None if row is None else row.__tablename__,
-            model_id=None if row is None else row.id,
-            old_values=old,
-            new_values=new,
-            ip_address=who.ip_address,
-            user_agent=who.user_agent,
-            request_id=who.request_id,
-        )
+    written = AuditLog(
+        company_id=company_id if row is None or company_id is not None else getattr(row, "company_id", None),
+        user_id=who.user_id,
+        action=action,
+        model_type=None if row is None else row.__tablename__,
+        model_id=None if row is None else row.id,
+        old_values=old,
+        new_values=new,
+        ip_address=who.ip_address,
+        user_agent=who.user_agent,
+        request_id=who.request_id,
     )
+    db.session.add(written)
+    return written

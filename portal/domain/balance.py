@@ -56,7 +56,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Standing:
-    """The balance as it is. ``sum_is_right``: the movements add up to it."""
+    """The balance as it is. ``sum_is_right``: the movements add up to it. ``automatic``: on, paused or off."""
 
     company: Company
     current: Decimal
@@ -64,6 +64,7 @@ class Standing:
     tariff: pricing.Tariff | None
     running_calls: int
     sum_is_right: bool
+    automatic: str = "off"
 
     @property
     def available(self) -> Decimal:
@@ -188,7 +189,16 @@ def standing(now: datetime) -> Standing:
         tariff=rates.tariff(rate) if rate else None,
         running_calls=held,
         sum_is_right=current == ((total if rows <= ADDED_UP else newest) or ZERO),
+        automatic=_automatic(balance, now),
     )
+
+
+def _automatic(balance: PrepaidBalance | None, now: datetime) -> str:
+    """How automatic top-ups stand."""
+    if balance is None or not balance.auto_topup_enabled:
+        return "off"
+    paused_until = balance.auto_topup_paused_until
+    return "paused" if paused_until is not None and paused_until > now else "on"
 
 
 def _sums() -> list[Any]:

@@ -34,6 +34,20 @@ def kind(name: str) -> str:
     return words[name]
 
 
+def kinds(name: str) -> str:
+    """The same of many movements."""
+    words: dict[str, str] = {
+        "charge": _("Calls"),
+        "topup": _("Top-ups"),
+        "refund": _("Refunds"),
+        "chargeback": _("Chargebacks"),
+        "credit": _("Credits"),
+        "adjustment": _("Adjustments"),
+        "correction": _("Corrections"),
+    }
+    return words[name]
+
+
 def icon(line: Line) -> str:
     """The icon of a movement."""
     if line.automatic:
@@ -88,6 +102,8 @@ def state(outcome: Outcome) -> Pill:
         Outcome.PARKED: Pill("warn", "search", _("Being checked")),
         Outcome.REFUNDED: Pill("", "arrow-forward-up", _("Refunded")),
         Outcome.PARTLY_REFUNDED: Pill("", "arrow-forward-up", _("Partly refunded")),
+        Outcome.COLLECTING: Pill("warn", "hourglass", _("On its way")),
+        Outcome.REFUSED: Pill("bad", "alert-circle", _("Not charged")),
     }[outcome]
 
 

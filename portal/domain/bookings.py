@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from portal.db import db, utcnow
-from portal.domain import appointments, audit, customers
+from portal.domain import appointments, audit, customers, followups
 from portal.domain.slots import OPEN, Plan, plan_of
 from portal.models import (
     Appointment,
@@ -136,6 +136,7 @@ def _new(told: Told, now: datetime) -> Appointment:
     appointment = appointments.book(plan, now=now, source=source, status=STATUS[told.status], call=call, take_over=True)
     _join(appointment, told)
     _tie(appointment, told)
+    followups.appointment_made(appointment, now)
     return appointment
 
 

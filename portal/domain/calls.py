@@ -15,7 +15,19 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from portal.db import db
-from portal.domain import appointments, bookings, customers, ledger, outbox, stats, transcripts
+from portal.domain import (
+    appointments,
+    bookings,
+    call_deeds,
+    customers,
+    followups,
+    lapsed,
+    ledger,
+    outbox,
+    recordings,
+    stats,
+    transcripts,
+)
 from portal.domain.call_reports import CallReport, Stage
 from portal.domain.transcripts import Transcript
 from portal.models import (
@@ -60,7 +72,10 @@ def record(report: CallReport, received_at: datetime, now: datetime) -> Call:
     """
     side = _our_side(report)
     ledger.lock()  # before every other row, as everywhere
-    call, is_new = _locked_call(report, side, received_at)
+    known = _find(report.call_id)
+    gone = lapsed.of(known, report.values["started_at"], now)
+    report = gone.without(report)
+    call, is_new = (known, False) if known is not None else _made_call(report, side, received_at)
     started_before, first_analysis = call.started_at, report.stage is Stage.ANALYSED and call.analyzed_at is None
     newer = is_new or _is_newer(call, report, received_at)
     if not is_new:
@@ -72,15 +87,28 @@ def record(report: CallReport, received_at: datetime, now: datetime) -> Call:
     db.session.flush()
     if is_new or report.stage >= Stage.ENDED:
         _identify(call, report, now, first_analysis)
-        _tie_booking(call, now)
+        if not gone.people:
+            _tie_booking(call, now)
         _settle(call, is_new, now)
         stats.mark_moment_dirty(call.company_id, call.started_at, started_before)
     _tell(call, report, received_at, now)
+    recordings.take_over(call, now)
     db.session.flush()
+    if not gone.words:  # what they ask for cannot be told any more
+        followups.sync(call, now)
     return call
 
 
 # ---- Whose call is it? --------------------------------------------------------------------------------------
+
+
+def is_ours(report: CallReport) -> bool:
+    """Whether :func:`record` would take this call."""
+    try:
+        _our_side(report)
+    except NotOursError:
+        return False
+    return True
 
 
 def _our_side(report: CallReport) -> _Side:
@@ -113,10 +141,8 @@ def _registered(report: CallReport) -> tuple[PhoneNumber | None, set[int]]:
 # ---- The row -------------------------------------------------------------------------------------------------
 
 
-def _locked_call(report: CallReport, side: _Side, received_at: datetime) -> tuple[Call, bool]:
+def _made_call(report: CallReport, side: _Side, received_at: datetime) -> tuple[Call, bool]:
     """The call's row, locked, and whether it was made just now; of two that come at once, one makes it."""
-    if (known := _find(report.call_id)) is not None:
-        return known, False
     try:
         with db.session.begin_nested():
             call = _new_call(report, side, received_at)
@@ -163,7 +189,7 @@ def _merge(call: Call, report: CallReport, newer: bool) -> None:
     """Unite what is known with what a further report says."""
     for name, value in report.values.items():
         known = getattr(call, name)
-        if value is None or name == "status":
+        if value is None or name == "status" or (name == "sentiment" and _mood_stands(call, value)):
             continue
         if name in UNITED and known:
             setattr(call, name, {**known, **value} if newer else {**value, **known})
@@ -171,6 +197,11 @@ def _merge(call: Call, report: CallReport, newer: bool) -> None:
             setattr(call, name, value)
     if report.stage >= Stage.ENDED and (newer or call.status == "in_progress"):
         call.status = report.values["status"]
+
+
+def _mood_stands(call: Call, reported: str) -> bool:
+    """Whether a person has put another mood right, so that no analysis changes it any more."""
+    return call.sentiment != reported and call_deeds.were_done(call.id, call_deeds.MOOD)
 
 
 def _keep_transcript(call: Call, heard: Transcript, newer: bool) -> None:
@@ -198,12 +229,14 @@ def _known(content: CallContent) -> Transcript:
 def _identify(call: Call, report: CallReport, now: datetime, first_analysis: bool) -> None:
     """Link the customer: a known one at once, a new one when the call is over and somebody has spoken.
 
-    After the first analysis nothing changes any more: a person may have linked another one by then.
+    After the first analysis nothing changes any more, and what a person has decided never.
     """
     if report.other_e164 is None or (call.customer_id is not None and not first_analysis):
         return
     if call.customer_id is not None and call.appointment_id is not None:
         return  # whoever booked has given a name
+    if call_deeds.were_done(call.id, call_deeds.LINKED, call_deeds.UNLINKED):
+        return  # a person has said who it was, or that it was nobody
     if report.stage < Stage.ENDED or not _has_spoken(call, report):
         customer = _only_known(report.other_e164)
     else:

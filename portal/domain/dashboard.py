@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, and_, func, or_, select
 from sqlalchemy.orm import contains_eager, joinedload
 
 from portal.db import db
-from portal.domain import alerts, limits, reach, stats
+from portal.domain import alerts, followup_queue, limits, reach, stats
 from portal.domain.alerts import BalanceWarning
 from portal.domain.call_words import Outcome, is_live, outcome, seconds_running
 from portal.domain.limits import Standing
@@ -189,12 +189,18 @@ def chart(seen: Today, branch_ids: Sequence[int] | None = None) -> list[DayFigur
 def latest_calls(now: datetime, branch_ids: Sequence[int] | None = None) -> list[Line]:
     """The newest calls with their customers."""
     query = select(Call).options(joinedload(Call.customer)).where(*_branches(Call, branch_ids))
-    calls = db.session.scalars(query.order_by(Call.started_at.desc(), Call.id.desc()).limit(LATEST_CALLS))
-    return [Line(call, outcome(call, now), _seconds(call, now)) for call in calls]
+    calls = db.session.scalars(query.order_by(Call.started_at.desc(), Call.id.desc()).limit(LATEST_CALLS)).all()
+    flags = followup_queue.flags([call.id for call in calls], now)
+    return [Line(call, _outcome(call, flags, now), _seconds(call, now)) for call in calls]
+
+
+def _outcome(call: Call, flags: dict[int, Outcome], now: datetime) -> Outcome:
+    return followup_queue.shown(outcome(call, now), flags.get(call.id))
 
 
 def _seconds(call: Call, now: datetime) -> int | None:
-    return seconds_running(call, now) if is_live(call, now) else call.duration_seconds
+    """Never connected: there is no duration, not one of 0:00."""
+    return seconds_running(call, now) if is_live(call, now) else call.duration_seconds or None
 
 
 def next_appointments(now: datetime, branch_ids: Sequence[int] | None = None) -> list[Appointment]:

@@ -43,11 +43,23 @@ class Totals:
 
 def page(year: int | None, after: tuple[date, int] | None = None, size: int = PAGE) -> tuple[list[Row], bool]:
     """Documents, newest first, beyond the key ``after`` (day, id); and whether there are older ones."""
-    original = aliased(Invoice)
     wanted = _of_year(year)
     if after is not None:
         day, last_id = after
         wanted += [Invoice.issued_on <= day, or_(Invoice.issued_on < day, Invoice.id < last_id)]
+    rows = _rows(wanted, size + 1)
+    return rows[:size], len(rows) > size
+
+
+def of_topup(topup_id: int) -> list[Row]:
+    """The invoice of a top-up and what has changed it since, newest first."""
+    own = aliased(Invoice)
+    corrected = select(own.id).where(own.topup_id == topup_id)
+    return _rows([or_(Invoice.topup_id == topup_id, Invoice.corrects_id.in_(corrected))], PAGE)
+
+
+def _rows(wanted: list[Any], size: int) -> list[Row]:
+    original = aliased(Invoice)
     rows = db.session.execute(
         select(
             Invoice.id,
@@ -62,9 +74,9 @@ def page(year: int | None, after: tuple[date, int] | None = None, size: int = PA
         .outerjoin(original, original.id == Invoice.corrects_id)
         .where(*wanted)
         .order_by(Invoice.issued_on.desc(), Invoice.id.desc())
-        .limit(size + 1)
-    ).all()
-    return [Row(*row) for row in rows[:size]], len(rows) > size
+        .limit(size)
+    )
+    return [Row(*row) for row in rows]
 
 
 def years() -> list[int]:

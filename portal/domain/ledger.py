@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from portal.db import db, rows_changed
-from portal.domain import alerts, audit, pricing, rates, stats
+from portal.domain import alerts, audit, auto_topup_watch, pricing, rates, stats
 from portal.domain.errors import DomainError
 from portal.models import (
     BalanceReservation,
@@ -78,6 +78,7 @@ def hold(call: Call, now: datetime) -> BalanceReservation | None:
     db.session.add(held)
     balance.reserved_balance += held.amount
     db.session.flush()
+    auto_topup_watch.watch(balance, now)
     return held
 
 
@@ -102,6 +103,7 @@ def charge(call: Call, now: datetime) -> CallCharge | None:
     balance.total_spent += made.amount_charged
     balance.last_charge_at = now
     db.session.flush()
+    auto_topup_watch.watch(balance, now)
     stats.mark_moment_dirty(balance.company_id, now)
     return made
 
@@ -142,6 +144,7 @@ def credit(topup: BalanceTopup, now: datetime) -> BalanceTransaction:
     balance.total_topped_up += topup.amount
     balance.last_topup_at = now
     db.session.flush()
+    auto_topup_watch.watch(balance, now)
     return row
 
 
@@ -159,6 +162,7 @@ def reverse(
     _post(balance, kind, amount, reference, now, description=description, topup_id=topup.id)
     balance.total_topped_up += amount
     db.session.flush()
+    auto_topup_watch.watch(balance, now)
     return True
 
 
@@ -181,6 +185,7 @@ def adjust(amount: Decimal, reason: str, key: str, now: datetime) -> BalanceTran
         raise NotEnoughError(_("The balance does not hold this much."), "amount")
     row = _post(balance, kind, amount, reference, now, description=reason.strip()[:255])
     audit.record("balance.adjusted", row, new={"amount": str(amount), "reason": reason})
+    auto_topup_watch.watch(balance, now)
     return row
 
 
@@ -196,6 +201,13 @@ def overdue_holds(now: datetime, limit: int = 100) -> list[tuple[int, int]]:
         .limit(limit)
     )
     return [(company_id, call_id) for company_id, call_id in rows]
+
+
+def extend(call: Call, until: datetime) -> bool:
+    """Keep the hold of a call that is still going on; False when nothing is held any more."""
+    lock()
+    held = (BalanceReservation.call_id == call.id) & (BalanceReservation.status == "held")
+    return rows_changed(update(BalanceReservation).where(held).values(expires_at=until)) == 1
 
 
 def settle_overdue(call: Call, now: datetime) -> CallCharge | None:

@@ -68,6 +68,7 @@ class Line:
     explanation: Explanation | None = None
     topup_id: int | None = None
     topup_label: str | None = None
+    invoice_number: str | None = None
     automatic: bool = False
 
     @property
@@ -173,7 +174,7 @@ def _columns(named: bool) -> Select[*tuple[Any, ...]]:
     query: Select[*tuple[Any, ...]] = (
         select(
             row.id, row.kind, row.created_at, row.amount, row.balance_after, row.reference, row.description,
-            row.topup_id, BalanceTopup.payment_label, BalanceTopup.is_auto_topup,
+            row.topup_id, BalanceTopup.payment_label, BalanceTopup.invoice_number, BalanceTopup.is_auto_topup,
             charge.call_id, charge.duration_seconds, charge.increment_seconds, charge.rate_per_minute,
             charge.setup_fee, charge.minimum_charge, charge.amount_charged, BillingRate.valid_from,
             held.amount.label("held"), held.resolved_at,
@@ -204,6 +205,7 @@ def _line(found: Row[Any]) -> Line:
         explanation=_explanation(found) if called and found.kind == "charge" else None,
         topup_id=found.topup_id,
         topup_label=found.payment_label,
+        invoice_number=found.invoice_number,
         automatic=bool(found.is_auto_topup),
     )
 

@@ -25,6 +25,8 @@ from portal.tenancy import current_company_id
 MAIL = "notification.mail"
 PREFERENCE = "notifications"
 CHANNELS = ("bell", "mail")
+# As the branch of what came in on the company's own line: who is bound to branches does not see it.
+NO_BRANCH = 0
 # Category → who can be told about it, and whether an e-mail comes as long as nobody has said anything.
 CATEGORIES: dict[str, tuple[Permission, bool]] = {
     "appointment": (Permission.VIEW_CALENDAR, False),
@@ -58,6 +60,7 @@ class _Notice:
     dedupe_key: str | None
     priority: str
     expires_at: datetime | None
+    mail: bool
 
     def words(self, language: str) -> dict[str, Any]:
         with force_locale(language):
@@ -83,16 +86,20 @@ def notify(
     priority: str = "normal",
     branch_id: int | None = None,
     expires_at: datetime | None = None,
+    mail: bool = True,
 ) -> int:
     """Tell people of the current company; how many have been told something new.
 
     ``to``: a permission, meaning everybody active who has it, or ids of people. ``branch_id`` leaves out who does not
-    see that branch. ``details`` (what, text) and the words of the button, ``action``, stand in the e-mail only. The
-    same ``dedupe_key`` reaches a person once. Raises ``ValueError`` for an ``action_url`` that is no path of ours.
+    see that branch, ``NO_BRANCH`` everybody who is bound to one. ``details`` (what, text) and the words of the button,
+    ``action``, stand in the e-mail only. The same ``dedupe_key`` reaches a person once. Without ``mail`` it stands in
+    the bell only. Raises ``ValueError`` for an ``action_url`` that is no path of ours.
     """
     if action_url is not None and not is_own_path(action_url):
         raise ValueError(f"not a path of ours: {action_url!r}")
-    notice = _Notice(type, category, title, body, action_url, action, tuple(details), dedupe_key, priority, expires_at)
+    notice = _Notice(
+        type, category, title, body, action_url, action, tuple(details), dedupe_key, priority, expires_at, mail
+    )
     return sum(_tell(user, notice) for user in _readers(to, branch_id))
 
 
@@ -106,7 +113,7 @@ def _tell(user: PortalUser, notice: _Notice) -> bool:
     wants, words = _chosen(_preference_of(user))[notice.category], notice.words(user.language)
     if "bell" in wants and not _insert(_row(user, notice, words)):
         return False
-    if "mail" in wants:
+    if "mail" in wants and notice.mail:
         key = f"notification:{user.id}:{notice.dedupe_key}" if notice.dedupe_key else None
         payload = {"user_id": user.id, "category": notice.category, "url": notice.action_url, "key": key, **words}
         outbox.enqueue(MAIL, payload, company_id=user.company_id, dedupe_key=key)

@@ -14,7 +14,8 @@ DEFAULT_COUNTRY = "DE"
 # BLOCKED, UNKNOWN and UNAVAILABLE on a telephone's keys.
 _WITHHELD = {
     "", "anonymous", "restricted", "unknown", "private", "private number", "unavailable", "blocked", "withheld",
-    "hidden", "no caller id", "none", "null", "undefined", "unbekannt", "anonym", "unterdrückt", "unterdrückte nummer",
+    "hidden", "no caller id", "anonymous caller", "private caller", "unknown caller", "unknown number",
+    "none", "null", "undefined", "unbekannt", "anonym", "unterdrückt", "unterdrückte nummer",
     "266696687", "+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253",
 }  # fmt: skip
 _SIP = re.compile(r"^(?:sips?|tel):([^@;]*).*$", re.IGNORECASE)
@@ -26,7 +27,12 @@ _SHORTEST_SEARCH = 3
 
 def is_withheld(raw: str | None) -> bool:
     """Whether what a provider sent as a number means that there is none."""
-    return _bare(raw).casefold() in _WITHHELD
+    return _bare(raw).casefold().partition("@")[0] in _WITHHELD
+
+
+def is_somebodys(number: str | None) -> bool:
+    """Whether a number of a call tells who it was. A name or an extension, as exchanges send them, is everybody's."""
+    return (number or "").startswith("+")
 
 
 def normalise(raw: str | None, country: str = DEFAULT_COUNTRY) -> str | None:

@@ -45,7 +45,7 @@ class TopupForm(FlaskForm):
             typed = (field.data or "").strip()
             self.euros = amounts.check_range(amounts.parse(typed or self.preset.data or ""))
         except amounts.AmountError as error:
-            raise ValidationError(_message(error)) from error
+            raise ValidationError(amount_words(error)) from error
 
     def choose(self, amount: Decimal | None) -> None:
         """Show this amount: as one of the presets, or typed."""
@@ -54,7 +54,8 @@ class TopupForm(FlaskForm):
         self.amount.data = "" if chosen else filters.typed_amount(amount)
 
 
-def _message(error: amounts.AmountError) -> str:
+def amount_words(error: amounts.AmountError) -> str:
+    """What would be right instead."""
     if error.reason == "too_small":
         return str(_("The least is %(amount)s.", amount=filters.money(amounts.LOWEST_TOPUP)))
     if error.reason == "too_large":

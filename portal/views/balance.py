@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import secrets
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from flask import Blueprint, Response, abort, make_response, render_template, request, stream_with_context, url_for
+from flask import Blueprint, Response, abort, make_response, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from portal import filters, i18n, payments, settings
+from portal import csv_files, filters, i18n, payments, settings
 from portal.clients.stripe import StripeProblem
 from portal.db import db, transaction, utcnow
-from portal.domain import alerts, amounts, balance, balance_words, movements, overview, stats, topups, vat
+from portal.domain import alerts, amounts, balance, balance_words, invoice_list, movements, overview, stats, topups, vat
+from portal.domain.statement import Month
 from portal.extensions import limiter
-from portal.forms.balance import LedgerForm, TopupForm
+from portal.forms.balance import LedgerForm, TopupForm, amount_words
 from portal.htmx import page_or_part, polled, see_other, trigger, wants_part, whole_page
 from portal.models import BalanceTopup, Company
-from portal.permissions import Permission, may, requires, visible_branch_ids
+from portal.permissions import Permission, may, may_name_callers, requires
+from portal.shell import local_today
 from portal.tenancy import current_company_id, get_or_404, tenant_scope
 
 bp = Blueprint("balance", __name__)
@@ -31,6 +31,9 @@ bp = Blueprint("balance", __name__)
 CHOSEN_AT_FIRST = Decimal(100)
 WORKDAYS_OF_A_DEBIT = 5
 AXIS_EVERY = 7  # days between two words under the chart
+LATEST_INVOICES = 4
+MADE_WITHIN = timedelta(minutes=15)  # how long the page of a top-up looks out for its documents
+SHORTCUTS = 3  # months that the ledger offers above its filters
 NEAR = 0.2  # share of the curve's width within which two words overlap on a phone
 
 
@@ -43,6 +46,7 @@ def _helpers() -> dict[str, Any]:
         "outcome_of": topups.outcome,
         "curve_of": lambda points: [(day.toordinal(), left) for day, left in points],
         "axis_of": _axis,
+        "error_words": amount_words,
     }
 
 
@@ -63,10 +67,11 @@ def index() -> Response:
 
 
 def _page(form: TopupForm, status: int = 200) -> Response:
-    seen = balance.overview(utcnow(), named=_named())
+    seen = balance.overview(utcnow(), named=may_name_callers())
     context = _head_context(seen.now) | _topup_context(form, seen.now)
     warnings = alerts.warnings(utcnow(), seen.now.reach, seen.now.standing.zone)
-    context |= {"spend_bars": _bars(seen.now.spend), "warnings": warnings}
+    latest, _more = invoice_list.page(None, size=LATEST_INVOICES)
+    context |= {"spend_bars": _bars(seen.now.spend), "warnings": warnings, "latest_invoices": latest}
     return whole_page("balance/index.html", status, seen=seen, opened=_opened(), **context)
 
 
@@ -89,7 +94,7 @@ def _bars(days: list[balance.SpendDay]) -> list[dict[str, Any]]:
 @requires(Permission.VIEW_BALANCE)
 def now() -> Response:
     """The head of the page, which stays up to date."""
-    head = balance.now_part(utcnow(), named=_named())
+    head = balance.now_part(utcnow(), named=may_name_callers())
     return polled("balance/_now.html", head.version, **_head_context(head))
 
 
@@ -97,7 +102,7 @@ def now() -> Response:
 @requires(Permission.VIEW_BALANCE)
 def latest() -> Response:
     """The latest movements, which stay up to date."""
-    seen = balance.overview(utcnow(), named=_named())
+    seen = balance.overview(utcnow(), named=may_name_callers())
     return polled("balance/_latest.html", seen.now.version, seen=seen, opened=_opened(), **_head_context(seen.now))
 
 
@@ -105,17 +110,12 @@ def latest() -> Response:
 @requires(Permission.VIEW_BALANCE)
 def chip() -> Response:
     """The figure in the frame of every page."""
-    shown = overview.balance_chip()
-    return polled("layouts/_chip.html", str(shown.available) if shown else "-", chip=shown)
+    shown = overview.balance_chip(local_today())
+    return polled("layouts/_chip.html", shown.version if shown else "-", chip=shown)
 
 
 def _head_context(head: balance.Now) -> dict[str, Any]:
-    return {"head": head, "checked_at": utcnow(), "version": head.version, "named": _named()}
-
-
-def _named() -> bool:
-    """Whether callers may be named: to people who see all calls, never to the bookkeeper."""
-    return may(Permission.VIEW_CALLS) and may(Permission.VIEW_CUSTOMERS) and visible_branch_ids() is None
+    return {"head": head, "checked_at": utcnow(), "version": head.version, "named": may_name_callers()}
 
 
 def _opened() -> int | None:
@@ -172,19 +172,30 @@ def topup(topup_id: int) -> Response:
     answered = _ask_stripe(get_or_404(BalanceTopup, topup_id))
     row = get_or_404(BalanceTopup, topup_id)
     found, head = topups.outcome(row), balance.now_part(utcnow(), named=False)
+    documents = invoice_list.of_topup(row.id)
     context = {
         "topup": row,
         "outcome": found,
+        "charged_back": bool(row.refunded_amount) and topups.taken_by_bank(row.id),
+        "waiting": found.waiting or _documents_follow(row, documents),
         "reason": balance_words.decline_reason(row.failure_code),
         "answered": answered,
         "expected_on": _workdays_later(row.created_at),
+        "documents": documents,
         **_head_context(head),
     }
-    version = f"{row.status}/{row.failure_code}/{row.refunded_amount}/{row.parked_reason}/{answered}"
+    version = f"{row.status}/{row.failure_code}/{row.refunded_amount}/{row.parked_reason}/{answered}/{len(documents)}"
     if not wants_part():
         return whole_page("balance/topup.html", **context | {"version": version})
     response = polled("balance/_topup_result.html", version, **{k: v for k, v in context.items() if k != "version"})
     return trigger(response, "balance-changed") if found is topups.Outcome.PAID else response
+
+
+def _documents_follow(row: BalanceTopup, documents: list[invoice_list.Row]) -> bool:
+    """Whether the worker is still making the invoice or its correction; not for ever, it may have stumbled."""
+    if row.status not in topups.CREDITED or row.payment_method != "stripe" or utcnow() - row.updated_at > MADE_WITHIN:
+        return False
+    return sum(one.gross for one in documents) != row.gross_amount - row.refunded_amount
 
 
 def _ask_stripe(row: BalanceTopup) -> bool:
@@ -264,22 +275,53 @@ def ledger() -> Response:
     form = LedgerForm(request.args)
     chosen = _filters(form) if form.validate() else movements.Filters()
     place = movements.Place(**{name: request.args.get(name, type=int) for name in ("before", "after", "at")})
-    shown = movements.ledger_page(chosen, place, named=_named())
-    context = {"form": form, "page": shown, "opened": _opened(), "named": _named(), "arguments": form.arguments()}
+    shown = movements.ledger_page(chosen, place, named=may_name_callers())
+    context = {
+        "form": form,
+        "page": shown,
+        "opened": _opened(),
+        "named": may_name_callers(),
+        "arguments": form.arguments(),
+        "standing": balance.standing(utcnow()),
+        "now": utcnow(),
+        **_month_shortcuts(form),
+    }
     return page_or_part("balance/ledger.html", "balance/_ledger.html", 422 if form.errors else 200, **context)
+
+
+def _month_shortcuts(form: LedgerForm) -> dict[str, Any]:
+    """The last months as days of the filter, which keeps its kind; ``month``: the one that is shown as a whole."""
+    newest = Month.of(utcnow(), current_user.company.timezone)
+    kind: dict[str, Any] = {"kind": form.kind.data or None}
+    shown = (form.since.data, form.until.data)
+    items = [(url_for(".ledger", **kind), _("All"), shown == (None, None))]
+    for month in (newest.later(-back) for back in range(SHORTCUTS)):
+        days = {"from": month.first.isoformat(), "to": month.last.isoformat()}
+        items.append(
+            (url_for(".ledger", **kind | days), _month_name(month, newest), shown == (month.first, month.last))
+        )
+    chosen = Month(form.since.data.replace(day=1), newest.zone) if form.since.data else None
+    whole = chosen is not None and chosen <= newest and shown == (chosen.first, chosen.last)
+    return {"shortcuts": items, "month": chosen if whole else None}
+
+
+def _month_name(month: Month, newest: Month) -> str:
+    """``November``; with its year where that is not this one."""
+    name = filters.month(month.first)
+    return name.rpartition(" ")[0] if month.first.year == newest.first.year else name
 
 
 @bp.get("/balance/ledger/<int:movement_id>")
 @requires(Permission.VIEW_BALANCE)
 def movement(movement_id: int) -> AnyResponse:
     """One movement, opened (``?open=1``) or closed; as a plain page, the ledger where it stands."""
-    found = movements.line(movement_id, named=_named())
+    found = movements.line(movement_id, named=may_name_callers())
     if found is None:
         abort(404)
     opened = request.args.get("open", default=1, type=int)
     if not wants_part():
         return see_other(url_for(".ledger", at=movement_id, explain=movement_id, _anchor=f"m{movement_id}"))
-    shown = {"line": found, "opened": movement_id if opened else None, "named": _named()}
+    shown = {"line": found, "opened": movement_id if opened else None, "named": may_name_callers()}
     return make_response(render_template("balance/_movement.html", **shown))
 
 
@@ -290,11 +332,9 @@ def ledger_csv() -> Response:
     form = LedgerForm(request.args)
     if not form.validate():
         abort(422)
-    rows = _csv_chunks(current_company_id(), _filters(form), _named())
+    rows = _csv_chunks(current_company_id(), _filters(form), may_name_callers())
     name = _("ledger")
-    file = f"{name}-{current_user.company.tenant_id}-{utcnow():%Y-%m-%d}.csv"
-    headers = {"Content-Disposition": f'attachment; filename="{file}"'}
-    return Response(stream_with_context(rows), mimetype="text/csv", headers=headers)
+    return csv_files.response(rows, f"{name}-{current_user.company.tenant_id}-{utcnow():%Y-%m-%d}.csv")
 
 
 def _filters(form: LedgerForm) -> movements.Filters:
@@ -307,12 +347,12 @@ def _filters(form: LedgerForm) -> movements.Filters:
 def _csv_chunks(company_id: int, chosen: movements.Filters, named: bool) -> Iterator[str]:
     """The file piece by piece. The request is over by then, so each piece enters the company by itself."""
     money = [_("Amount in euros"), _("Balance after in euros")]
-    yield "\ufeff" + _csv_line([_("Date and time"), _("Kind"), _("What"), *money, _("Reference")])
+    yield csv_files.BOM + csv_files.line([_("Date and time"), _("Kind"), _("What"), *money, _("Reference")])
     last: int | None = None
     while True:
         with tenant_scope(company_id):
             lines = movements.chunk(chosen, last, named=named)
-        yield "".join(_csv_line(_csv_cells(line, named)) for line in lines)
+        yield "".join(csv_files.line(_csv_cells(line, named)) for line in lines)
         if len(lines) < movements.CHUNK:
             return
         last = lines[-1].id
@@ -324,19 +364,5 @@ def _csv_cells(line: movements.Line, named: bool) -> list[str]:
         balance_words.kind(line.kind),
         balance_words.text(line, i18n.country(), named=named),
     ]
-    return [*map(_safe, words), _figure(line.amount), _figure(line.after), _safe(line.reference)]
-
-
-def _csv_line(cells: list[str]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, delimiter=";", lineterminator="\r\n").writerow(cells)
-    return buffer.getvalue()
-
-
-def _safe(text: str) -> str:
-    """A cell that begins like a formula would be run by the program that opens the file."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def _figure(value: Decimal) -> str:
-    return f"{value:.2f}".replace(".", ",")
+    figures = [csv_files.figure(line.amount), csv_files.figure(line.after)]
+    return [*map(csv_files.safe, words), *figures, csv_files.safe(line.reference)]

@@ -13,11 +13,11 @@ from werkzeug.datastructures import MultiDict
 
 from portal import formats, i18n
 from portal.db import db, utcnow
-from portal.domain import amounts, booking_rules, customer_search, customers, slots, timetable
+from portal.domain import amounts, booking_rules, call_wishes, customer_search, customers, slots, timetable
 from portal.domain.slots import Plan, plan_of
 from portal.forms.appointments import NEW_CUSTOMER, AppointmentForm
 from portal.models import Appointment, Branch, Call, Customer, Service, Staff
-from portal.permissions import visible_branch_ids
+from portal.permissions import Permission, may, visible_branch_ids
 
 WITHOUT_SERVICE = timedelta(minutes=30)  # what free times are looked for until the length is known
 
@@ -163,10 +163,10 @@ def bookable_staff(visible: list[int] | None, kept: int | None) -> list[Staff]:
 
 
 def _call(visible: list[int] | None) -> Call | None:
-    """The call that the form was opened from, if the reader may know of it."""
-    call_id = request.values.get("call", type=int)
+    """The call that the form was opened from, if the reader may see it: of their branches, or all of the company's."""
+    call_id = request.values.get("call", type=int) if may(Permission.VIEW_CALLS) else None
     call = db.session.get(Call, call_id) if call_id else None
-    hidden = call is not None and visible is not None and call.branch_id not in {None, *visible}
+    hidden = call is not None and visible is not None and call.branch_id not in visible
     return None if hidden else call
 
 
@@ -175,15 +175,18 @@ def _asked(branches: Sequence[Branch], call: Call | None) -> dict[str, Any]:
     args = request.args
     customer = args.get("customer", type=int) or (call.customer_id if call else None)
     branch = args.get("branch", type=int) or (call.branch_id if call else None)
-    return {
-        "branch": branch or (branches[0].id if branches else None),
+    today = utcnow().astimezone(i18n.zone()).date()
+    asked = {
         "customer": str(customer) if customer else None,
         "service": args.get("service", type=int),
         "staff": args.get("staff", type=int),
-        "date": _read(date.fromisoformat, args.get("date")) or utcnow().astimezone(i18n.zone()).date(),
+        "date": _read(date.fromisoformat, args.get("date")),
         "time": _read(time.fromisoformat, args.get("time")),
         "call": call.id if call else None,
     }
+    known = call_wishes.of(call, today) if call else {}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return {"branch": branch or (branches[0].id if branches else None), "date": today} | known | given
 
 
 def _given(row: Appointment) -> dict[str, Any]:

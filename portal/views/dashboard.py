@@ -11,12 +11,14 @@ from flask import Blueprint, Response
 from flask_babel import gettext as _
 from flask_login import current_user
 
+from portal import shell
 from portal.db import utcnow
-from portal.domain import dashboard, overview
+from portal.domain import dashboard, followup_queue, overview
 from portal.domain.dashboard import Line, Money
 from portal.htmx import polled, whole_page
 from portal.i18n import DEFAULT_ZONE
 from portal.permissions import Permission, may, requires, visible_branch_ids
+from portal.views import followups
 
 bp = Blueprint("dashboard", __name__)
 
@@ -45,6 +47,7 @@ def index() -> Response:
         chart=chart,
         money=money,
         warnings=money.warnings if money else [],
+        **_followups(now),
         steps=None if lines or any(day.figures.calls for day in chart) else dashboard.first_steps(),
         version="",
     )
@@ -58,8 +61,9 @@ def today() -> Response:
     money = _money(utcnow())
     warnings = money.warnings if money else []
     light = overview.pipeline() if may(Permission.VIEW_CALLS) else None
-    version = _short((seen, warnings, light and light.version))
-    return polled("dashboard/_today.html", version, seen=seen, warnings=warnings, light=light, zone=_zone())
+    todo = _followups(utcnow())
+    version = _short((seen, warnings, light and light.version, todo["waiting"], [p.row.id for p in todo["promises"]]))
+    return polled("dashboard/_today.html", version, seen=seen, warnings=warnings, light=light, zone=_zone(), **todo)
 
 
 @bp.get("/dashboard/calls")
@@ -76,6 +80,15 @@ def calls() -> Response:
 def balance() -> Response:
     money = _money(utcnow())
     return polled("dashboard/_balance.html", money.version if money else "-", money=money)
+
+
+def _followups(now: datetime) -> dict[str, Any]:
+    """Who waits for a call, and the promises that nothing keeps; nothing for those who may not see calls."""
+    if not may(Permission.VIEW_CALLS):
+        return {"waiting": None, "promises": []}
+    waiting = shell.waiting()
+    rows = followup_queue.broken_promises(followups.reader()) if waiting.people else []
+    return {"waiting": waiting, "promises": followups.promised(rows, now)}
 
 
 def _money(now: datetime) -> Money | None:

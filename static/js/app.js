@@ -1,9 +1,8 @@
-// The only script of our own besides htmx. Every page is complete without it. Everything listens at the document,
+// What every page shares; the player of recordings is player.js. Every page is complete without it. Everything listens at the document,
 // so that parts and whole pages that htmx swaps in later need no set-up.
 (() => {
   "use strict";
   const root = document.documentElement;
-  const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
   const byClock = (ctx) => ctx?.sourceEvent?.type === "every";
   const isPage = (ctx) => ctx?.target === document.body;
   const clockNow = () => new Date().toLocaleTimeString(root.lang || "de", { hour: "2-digit", minute: "2-digit" });
@@ -59,17 +58,30 @@
     location.assign(ctx.request.action);
   });
 
+  // What a form sends off goes once, however often its button is pressed meanwhile.
+  const sending = new WeakMap();
+  const isSentAlready = (ctx) => {
+    const form = ctx.sourceElement;
+    if (ctx.request.method === "GET" || !form?.matches?.("form")) return false;
+    if (sending.has(form)) return true;
+    sending.set(form, ctx);
+    return false;
+  };
+
   // A line at the top while somebody waits for longer than a moment. What polls by the clock does not count, and rests in a hidden tab.
   let waiting = 0, delay = 0;
   const idle = () => { waiting = 0; clearTimeout(delay); root.removeAttribute("data-busy"); };
   document.addEventListener("htmx:before:request", (e) => {
     const { ctx } = e.detail;
+    ctx.whereFrom = placesAround(document.activeElement);
     if (byClock(ctx)) { if (document.hidden) e.preventDefault(); return; }
+    if (isSentAlready(ctx)) { e.preventDefault(); return; }
     ctx.waitedFor = true;
     if (++waiting === 1) delay = setTimeout(() => root.setAttribute("data-busy", ""), 250);
   });
   document.addEventListener("htmx:finally:request", (e) => {
     const { ctx } = e.detail;
+    if (sending.get(ctx.sourceElement) === ctx) sending.delete(ctx.sourceElement);
     if (ctx.waitedFor && !ctx.keepIndicators && --waiting <= 0) idle();
   });
   window.addEventListener("pageshow", (e) => { if (e.persisted) idle(); });
@@ -81,6 +93,12 @@
     if (e.detail.ctx.response.status >= 500) return;
     lastGood = clockNow();
     untoast("offline"); untoast("stale"); untoast("unsent");
+  });
+
+  // What was sent off need not stand in its form any more, although a morph keeps what is typed.
+  document.addEventListener("htmx:after:request", (e) => {
+    const { ctx } = e.detail;
+    if (ctx.response.status < 400 && ctx.sourceElement?.matches?.("form[data-reset]")) ctx.sourceElement.reset();
   });
 
   // An answer of 400 and up: a whole page shows itself, a form comes back with its messages; anything else must not land in a part.
@@ -112,6 +130,19 @@
   // ---------- After a swap: say where we are, put the focus where the eye is ----------
   const focusOn = (el, how) => { if (!el.matches("a, button, input, select, textarea, [tabindex]")) el.tabIndex = -1; el.focus(how); };
 
+  // Where somebody was: what has the focus, then the headings of what it stands in; the nearest that is still there gets it back.
+  const placesAround = (el) => {
+    const places = [];
+    for (let at = el; at && at !== document.body; at = at.parentElement) places.push(at.getAttribute("aria-labelledby") || at.id);
+    return places.filter(Boolean);
+  };
+  const isShown = (el) => el.checkVisibility?.() !== false;   // what is folded up has no focus for long
+  const isLost = (el) => !el || el === document.body || !isShown(el);
+  const goBack = (places) => {
+    const place = places?.map((id) => document.getElementById(id)).find((el) => el && !el.disabled && isShown(el));
+    if (place) focusOn(place, { preventScroll: true });
+  };
+
   document.addEventListener("htmx:after:swap", (e) => {
     const { ctx } = e.detail;
     takeFlashes();
@@ -126,7 +157,7 @@
     else if (ctx.target?.id === "panel") {
       const heading = ctx.target.querySelector("h2");
       if (heading) focusOn(heading, { preventScroll: true });
-    }
+    } else if (!isPage(ctx) && isLost(document.activeElement)) goBack(ctx.whereFrom);
   });
 
   // ---------- Menus and the panel beside the calendar ----------
@@ -153,6 +184,12 @@
     if (at("[data-reveal]")) reveal(at("[data-reveal]"));
     if (at("[data-login]")) fillLogin(at("[data-login]"));
   });
+  document.addEventListener("input", ({ target }) => {   // what was wrong is being mended: the message is about another text
+    if (target.getAttribute?.("aria-invalid") !== "true" || !target.id) return;
+    document.getElementById(`${target.id}-e`)?.remove();
+    target.classList.remove("is-invalid");
+    target.removeAttribute("aria-invalid");
+  });
   document.addEventListener("submit", (e) => {
     const here = e.target.querySelector?.("input[data-here]");   // filters change the address without a new page
     if (here) here.value = location.pathname + location.search;
@@ -169,54 +206,6 @@
     form.elements.password.value = dataset.password;
     form.querySelector("button:not([type=button])").focus();
   };
-
-  // ---------- The recording: follows the transcript both ways ----------
-  const mmss = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
-  const inView = (el) => { const r = el.getBoundingClientRect(); return r.bottom > 0 && r.top < innerHeight; };
-
-  const showAt = (box, second) => {
-    const clock = box.querySelector("[data-clock]"), head = box.querySelector(".head");
-    if (clock) clock.textContent = mmss(second);
-    if (head) for (const end of ["x1", "x2"]) head.setAttribute(end, String((second / (Number(box.dataset.length) || 1)) * 1000));
-    box.querySelectorAll("rect[data-at]").forEach((bar) => bar.classList.toggle("done", Number(bar.dataset.at) <= second));
-    const turns = [...document.querySelectorAll(".turn[data-at]")], before = turns.find((t) => t.classList.contains("on"));
-    const now = turns.filter((t) => Number(t.dataset.at) <= second).pop();
-    if (now === before) return;
-    const follow = before && inView(before) && !box.querySelector("audio").paused;   // only for who has been reading along
-    for (const turn of turns) {
-      turn.classList.toggle("on", turn === now);
-      if (turn === now) turn.setAttribute("aria-current", "true"); else turn.removeAttribute("aria-current");
-    }
-    if (follow) now?.scrollIntoView({ block: "center", behavior: calm() ? "auto" : "smooth" });
-  };
-  const player = () => document.querySelector("[data-player]");
-  const listen = (audio) => audio.play().catch(() => {});   // "error" below says what is wrong
-
-  document.addEventListener("click", (e) => {
-    const jump = e.target.closest?.("[data-jump], [data-skip]"), play = e.target.closest?.("[data-play]"), box = player();
-    if (!box || !(jump || play)) return;
-    const audio = box.querySelector("audio");
-    if (play) { if (audio.paused) listen(audio); else audio.pause(); return; }
-    e.preventDefault();
-    const second = jump.dataset.skip ? Math.max(0, audio.currentTime + Number(jump.dataset.skip)) : Number(jump.dataset.jump);
-    if (!jump.closest(".turn, .player")) document.querySelector(jump.getAttribute("href"))?.scrollIntoView({ block: "center" });
-    audio.currentTime = second;
-    showAt(box, second);
-    if (!jump.dataset.skip) listen(audio);
-  });
-  // Media events do not bubble, but they can be caught on the way down.
-  const onAudio = (name, act) => document.addEventListener(name, (e) => {
-    const box = e.target.closest?.("[data-player]");
-    if (box) act(box, e.target);
-  }, true);
-  const iconOf = (box, name) => {
-    const use = box.querySelector("[data-play] use");
-    use?.setAttribute("href", use.getAttribute("href").replace(/#.*$/, `#${name}`));
-  };
-  onAudio("timeupdate", (box, audio) => showAt(box, audio.currentTime));
-  onAudio("play", (box) => iconOf(box, "player-pause"));
-  onAudio("pause", (box) => iconOf(box, "player-play"));
-  onAudio("error", () => toast({ kind: "warn", key: "audio", message: word("audio") }));
 
   // ---------- Ready ----------
   const wake = (from) => from.querySelectorAll?.("[data-js][hidden]").forEach((el) => { el.hidden = false; });

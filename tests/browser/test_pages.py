@@ -17,10 +17,12 @@ PEOPLE = {
         "/customers",
         "/balance",
         "/balance/ledger",
+        "/balance/auto-topup",
+        "/balance/limits",
     ],
     f"manager@{SALON}": ["/", "/calendar", "/calls", "/customers"],
     f"staff@{SALON}": ["/", "/calendar", "/calls", "/customers"],
-    f"buchhaltung@{SALON}": ["/balance", "/balance/ledger"],
+    f"buchhaltung@{SALON}": ["/balance", "/balance/ledger", "/balance/auto-topup"],
     "operator@empfang.example": ["/operator"],
     "owner@praxis-lindner.example": ["/", "/calls"],
 }

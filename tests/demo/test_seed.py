@@ -17,15 +17,25 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, text
 
-from portal.db import configure_encryption, db, writing
+from portal.db import configure_encryption, db, utcnow, writing
 from portal.demo import LOGINS, PASSWORD
 from portal.demo.days import BACK, Visit
-from portal.demo.dialogues import load, spoken_date, spoken_time
+from portal.demo.dialogues import load, spoken_date, spoken_time, written_date
 from portal.demo.firms import FIRMS, Firm
 from portal.demo.records import Story
 from portal.demo.rows import Rows
 from portal.demo.seed import tell
-from portal.domain import access, phones, stats, transcripts, verify, visits
+from portal.domain import (
+    access,
+    auto_topup_page,
+    auto_topup_rules,
+    call_deeds,
+    phones,
+    stats,
+    transcripts,
+    verify,
+    visits,
+)
 from portal.domain.slots import BUSY
 from portal.models import (
     Appointment,
@@ -33,8 +43,10 @@ from portal.models import (
     Branch,
     CalcomEventType,
     Call,
+    CallActivity,
     CallContent,
     CallFollowup,
+    CallNote,
     Company,
     Customer,
     DailyCallStats,
@@ -230,6 +242,14 @@ def test_dates_are_spoken(day: date, german: str, english: str) -> None:
     assert (spoken_date(day), spoken_date(day, "en")) == (german, english)
 
 
+def test_summaries_write_their_days_in_figures() -> None:
+    assert written_date(date(2026, 3, 1)) == "Sonntag, den 1. März"
+    told = story(0, MOMENTS[1])
+    summaries = [ring.dialogue.summary for ring in told.rings if ring.dialogue and ring.booked]
+    assert summaries
+    assert all(word not in summary for summary in summaries for word in ("zigsten", "zehnten", "ersten November"))
+
+
 def test_times_are_spoken() -> None:
     at = datetime(2026, 11, 24, 13, 45, tzinfo=ZONE)
     assert spoken_time(at.time()) == "dreizehn Uhr fünfundvierzig"
@@ -283,6 +303,15 @@ def test_the_contract_names_are_there(everybody: Flask) -> None:
         row = db.session.scalars(select(PhoneNumber).where(PhoneNumber.number_e164 == number)).one()
         assert row.retell_agent_id == agent
     assert (salon.retell_agent_id, practice.retell_agent_id) == ("agent_4c1f0b7d2a9e", "agent_9e2a7c4d1b0f")
+
+
+@pytest.mark.parametrize(("company", "offered"), [("salon-morgenrot", False), ("praxis-lindner", True)])
+def test_automatic_topups_are_prepared_or_suggested_and_off(everybody: Flask, company: str, offered: bool) -> None:
+    company_id = db.session.scalars(select(Company.id).where(Company.tenant_id == company)).one()
+    with tenant_scope(company_id):
+        found = auto_topup_page.page(utcnow())
+        auto_topup_rules.check(found.offered)
+    assert (found.suggested, found.state, found.at.card, found.at.consent) == (offered, "off", None, None)
 
 
 def test_the_logins_work(everybody: Flask) -> None:
@@ -384,6 +413,22 @@ def test_the_pipeline_was_heard_just_now_and_there_is_something_to_do(everybody:
             assert "calcom" in beats
             waiting = select(func.count(CallFollowup.id)).where(CallFollowup.status == "open")
             assert 1 <= (db.session.scalar(waiting) or 0) <= 25
+
+
+def test_the_pages_of_calls_show_what_people_did_there(everybody: Flask) -> None:
+    for firm in FIRMS:
+        with tenant_scope(company_of(firm).id):
+            lines = select(CallActivity).where(CallActivity.activity_type.in_((call_deeds.MOOD, call_deeds.SENT)))
+            done = {line.activity_type: line for line in db.session.scalars(lines)}
+            mood, sent = done[call_deeds.MOOD], done[call_deeds.SENT]
+            call = db.session.get_one(Call, mood.call_id)
+            assert (mood.activity_data or {})["after"] == call.sentiment
+            assert max(mood.occurred_at, sent.occurred_at) <= utcnow()
+            people = set(db.session.scalars(select(PortalUser.name)))
+            assert {(mood.activity_data or {})["by"], (sent.activity_data or {})["to"]} <= people
+            noted = select(CallNote.call_id).group_by(CallNote.call_id).having(func.count() > 1)
+            assert db.session.scalars(noted).all()
+            assert all(note.created_at <= utcnow() for note in db.session.scalars(select(CallNote)))
 
 
 def test_what_was_said_can_be_shown(everybody: Flask) -> None:

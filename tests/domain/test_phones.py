@@ -52,7 +52,8 @@ def test_numbers_are_read_from_their_country(typed, country, expected):
     [
         None, "", "  ", "anonymous", "Anonymous", "ANONYMOUS", "restricted", "unknown", "private", "Unavailable",
         "blocked",         "+266696687", "266696687", "+7378742833", "+2562533", "+8656696", "+86282452253",
-        "sip:anonymous@anonymous.invalid", "unbekannt", "Unterdrückte Nummer", "null",
+        "sip:anonymous@anonymous.invalid", "anonymous@anonymous.invalid", "Anonymous Caller",
+        "unbekannt", "Unterdrückte Nummer", "null",
     ],
 )  # fmt: skip
 def test_withheld_is_withheld(sent):

@@ -24,7 +24,7 @@ from tests.queries import Queries
 BERLIN = ZoneInfo("Europe/Berlin")
 TODAY = utcnow().astimezone(BERLIN).date()
 TOMORROW = TODAY + timedelta(days=1)
-MOST_QUERIES = 12
+MOST_QUERIES = 13
 
 
 def at(hour: int, minute: int = 0, day: date = TOMORROW) -> datetime:
@@ -584,3 +584,15 @@ def test_a_person_who_left_keeps_what_they_have(owner: PortalClient, cast: Cast)
 def test_a_cancelled_appointment_is_not_edited(owner: PortalClient, cast: Cast) -> None:
     row = factories.make_appointment(cast.salon, status="cancelled")
     text_of(edit(owner, cast.salon, row), 422)
+
+
+def test_the_form_tells_nothing_of_a_call_that_its_reader_may_not_see(client: PortalClient, cast: Cast) -> None:
+    """Calls on the company's own line are not those of a branch; and some may see no calls at all."""
+    salon = cast.salon
+    theirs = factories.make_call(salon, branch_id=None, summary="Geheimes Anliegen")
+    ours = factories.make_call(salon, summary="Eigenes Anliegen")
+    client.sign_in(salon.staff)
+    assert "Eigenes Anliegen" in client.get(f"/appointments/new?call={ours.id}").text
+    assert "Geheimes Anliegen" not in client.get(f"/appointments/new?call={theirs.id}").text
+    factories.deny(salon, salon.staff, "view_calls")
+    assert "Eigenes Anliegen" not in client.get(f"/appointments/new?call={ours.id}").text

@@ -9,17 +9,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, select
+from sqlalchemy import event, select, update
 
-from portal import payments
+from portal import formats, payments
 from portal.db import db, utcnow
-from portal.domain import balance, ledger, stats, topups
+from portal.domain import balance, invoices, ledger, overview, stats, topup_steps, topups
 from portal.domain import movements as ledger_lines
-from portal.models import BalanceTopup, BalanceTransaction, BillingRate, Call, Customer, DailySpend
+from portal.domain.statement import Month
+from portal.models import BalanceTopup, BalanceTransaction, BillingRate, Call, Company, Customer, DailySpend
 from portal.tenancy import tenant_scope
 from tests.cast import Cast, Firm
 from tests.conftest import PortalClient
@@ -27,6 +30,7 @@ from tests.domain.test_topups import begin, current, fresh
 from tests.factories import make_call, make_customer, within
 from tests.fake_stripe import Simulator
 from tests.payments import simulated_stripe
+from tests.queries import Queries
 
 PAGES = ("/balance", "/balance/ledger")
 
@@ -204,6 +208,55 @@ def test_parts_answer_204_while_nothing_has_changed(owner: PortalClient, cast: C
     assert owner.htmx("GET", address).status_code == 200
 
 
+def spend(firm: Firm, euros: str, calls: int = 2, days: int = 14) -> None:
+    """Every one of the last days cost this much."""
+    today = stats.local_day(utcnow(), "Europe/Berlin")
+
+    def work() -> None:
+        for back in range(1, days + 1):
+            row = DailySpend(company_id=firm.id, day=today - timedelta(days=back), calls=calls, amount=Decimal(euros))
+            db.session.add(row)
+
+    within(firm, work)
+
+
+def test_the_chip_says_how_long_the_balance_lasts(owner: PortalClient, cast: Cast) -> None:
+    today = stats.local_day(utcnow(), "Europe/Berlin")
+    give(cast.salon, "20.00")
+    spend(cast.praxis, "1.00")
+    assert "reicht bis" not in owner.get("/balance/chip").text  # nothing is known of this company
+    spend(cast.salon, "5.00")
+    zone = ZoneInfo("Europe/Berlin")
+    for address in ("/balance/chip", "/balance"):
+        day = formats.weekday(today + timedelta(days=3), "de", zone)
+        assert f"reicht bis {day}<" in owner.get(address).text
+    give(cast.salon, "80.00", "more")
+    far = formats.short_day(today + timedelta(days=19), "de", zone)
+    assert f"reicht bis {far}<" in owner.get("/balance/chip").text
+    give(cast.salon, "-100.00", "all")
+    used_up = owner.get("/balance/chip").text
+    assert "reicht bis" not in used_up
+    assert "chip-bad" in used_up
+
+
+def test_the_chip_is_one_statement_however_much_there_is(owner: PortalClient, cast: Cast) -> None:
+    give(cast.salon, "20.00")
+    few = count_statements(owner, "/balance/chip")
+    spend(cast.salon, "5.00", days=30)
+    assert count_statements(owner, "/balance/chip") == few
+    with tenant_scope(cast.salon.id), Queries() as asked:
+        shown = overview.balance_chip(stats.local_day(utcnow(), "Europe/Berlin"))
+    assert shown is not None
+    assert shown.until is not None
+    assert len(asked) == 1
+
+
+def test_a_long_company_name_can_be_read_in_full(owner: PortalClient, cast: Cast) -> None:
+    long = "Gemeinschaftspraxis für Physiotherapie Dr. med. Müller-Lüdenscheidt & Partnerinnen mbB"
+    within(cast.salon, lambda: db.session.execute(update(Company).values(name=long)))
+    assert f'title="{long.replace("&", "&amp;")}"' in owner.get("/balance").text
+
+
 def count_statements(client: PortalClient, address: str) -> int:
     seen: list[str] = []
 
@@ -232,7 +285,7 @@ def test_a_page_asks_a_constant_number_of_questions(owner: PortalClient, cast: C
         charge(cast.salon, at=utcnow() - timedelta(days=number % 3))
         begin(cast.salon, key=str(number))
     many = count_statements(owner, f"{page}?explain={movements(cast.salon)[3].id}")
-    assert 0 < few == many <= 12
+    assert 0 < few == many <= 14
 
 
 # ---- Topping up -------------------------------------------------------------------------------------------
@@ -363,7 +416,6 @@ def test_paying_and_coming_back_credits_without_any_webhook(owner: PortalClient,
     sim.pay(topup.stripe_session_id or "")
     page = result(owner, topup.id)
     assert "circle-check" in page
-    assert "every 5s" not in page
     assert current(cast.salon) == Decimal("100.00")
     result(owner, topup.id)
     assert len(movements(cast.salon)) == 1
@@ -403,8 +455,12 @@ def test_a_debit_polls_until_it_has_arrived_and_then_stops(owner: PortalClient, 
         payments.refresh(topup.id)  # as the webhook does
     part = owner.htmx("GET", poll[1])
     assert part.status_code == 200
-    assert "every 5s" not in part.text
+    assert "every 5s" in part.text  # the worker has yet to make the invoice
     assert "balance-changed" in part.headers["HX-Trigger"]
+    within(cast.salon, lambda: invoices.issue_for_topup(db.session.get_one(BalanceTopup, topup.id), utcnow()))
+    part = owner.htmx("GET", poll[1])
+    assert "RE-" in part.text
+    assert "every 5s" not in part.text
 
 
 def test_a_returned_debit_says_why(owner: PortalClient, cast: Cast, sim: Simulator) -> None:
@@ -419,7 +475,7 @@ def test_a_returned_debit_says_why(owner: PortalClient, cast: Cast, sim: Simulat
 def test_what_differs_is_shown_as_being_checked(owner: PortalClient, cast: Cast, sim: Simulator) -> None:
     topup = begin(cast.salon)
     sim.pay(topup.stripe_session_id or "")
-    within(cast.salon, lambda: topups._set(topup.id, stripe_customer_id="cus_other"))
+    within(cast.salon, lambda: topup_steps.put(topup.id, stripe_customer_id="cus_other"))
     result(owner, topup.id)
     assert topups.outcome(fresh(cast.salon, topup.id)) is topups.Outcome.PARKED
     assert current(cast.salon) == 0
@@ -508,6 +564,62 @@ def test_a_charge_is_explained_line_by_line(owner: PortalClient, cast: Cast) -> 
         for part in ("157", "0,42 €", "1,099 €", "+0,001 €", "1,10 €", "48,00 €", "46,90 €"):
             assert part in said, part
     assert 'class="why"' not in owner.htmx("GET", closed).text
+
+
+def test_line_and_call_explain_a_charge_with_all_that_went_into_it(owner: PortalClient, cast: Cast) -> None:
+    """A tariff with steps and a fee, and one with a minimum: each step is said in both places."""
+    give(cast.salon, "48.00")
+    for firm_rate, seconds, parts in (
+        (
+            {"increment_seconds": 60, "setup_fee": Decimal("0.10")},
+            61,
+            ("61", "120", "60", "0,42 €", "+0,10 €", "0,94 €"),
+        ),
+        ({"increment_seconds": 1, "minimum_charge": Decimal("0.50")}, 7, ("7", "0,049 €", "0,50 €")),
+    ):
+        within(cast.salon, partial(db.session.execute, update(BillingRate).values(**firm_rate)))
+        before = current(cast.salon)
+        call = charge(cast.salon, seconds)
+        row = movements(cast.salon)[-1]
+        for address in (f"/balance/ledger?explain={row.id}", f"/calls/{call.id}"):
+            said = text_of(owner.get(address).text)
+            balances = (filters_money(before), filters_money(row.balance_after))
+            for part in (*parts, *balances, "01.01.2025", "stimmt"):
+                assert part in said, (address, part)
+
+
+def filters_money(amount: Decimal) -> str:
+    return formats.money(amount, "de").replace("\u00a0", " ")
+
+
+def test_the_ledger_says_whether_it_adds_up(owner: PortalClient, cast: Cast) -> None:
+    give(cast.salon, "20.00")
+    assert "shield-check" in owner.get("/balance/ledger").text
+
+    def break_it() -> None:
+        with_lock = ledger.lock()
+        with_lock.current_balance += 1
+
+    within(cast.salon, break_it)
+    assert "shield-check" not in owner.get("/balance/ledger").text
+
+
+def test_months_are_one_click_and_bring_their_statement(owner: PortalClient, cast: Cast) -> None:
+    month = Month.of(utcnow(), "Europe/Berlin")
+    charge(cast.salon, at=month.later(-1).start + timedelta(days=3))
+    charge(cast.salon, at=utcnow())
+    html = owner.get("/balance/ledger?kind=charge").text
+    assert "/balance/statements/" + month.key not in html
+    for chosen in (month, month.later(-1)):
+        days = f"from={chosen.first}&to={chosen.last}"
+        address = f"/balance/ledger?kind=charge&{days}"
+        assert address.replace("&", "&amp;") in html
+        shown = owner.get(address).text
+        assert len(re.findall(r'<tbody id="m', shown)) == 1
+        assert f"/balance/statements/{chosen.key}.pdf" in shown
+        assert f"/balance/ledger.csv?kind=charge&amp;{days.replace('&', '&amp;')}" in shown
+        part = owner.htmx("GET", address).text
+        assert f"/balance/statements/{chosen.key}.pdf" in part  # the files follow the filter
 
 
 def test_the_file_holds_every_movement_in_german_figures(owner: PortalClient, cast: Cast) -> None:

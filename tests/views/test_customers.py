@@ -17,7 +17,7 @@ from tests.cast import Cast
 from tests.conftest import PortalClient
 from tests.queries import Queries
 
-MOST_QUERIES = 12
+MOST_QUERIES = 13
 
 
 @pytest.fixture

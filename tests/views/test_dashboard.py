@@ -26,7 +26,7 @@ from tests.cast import Cast
 from tests.conftest import PortalClient
 from tests.queries import Queries
 
-MOST_QUERIES = 12
+MOST_QUERIES = 13
 ZONE = "Europe/Berlin"
 NOW = datetime(2026, 11, 24, 9, 20, tzinfo=UTC)  # a Tuesday, 10:20 in Berlin
 TUESDAY = date(2026, 11, 24)
@@ -176,6 +176,13 @@ def test_the_page_shows_who_called_and_who_comes(client: PortalClient, salon: An
     assert page.status_code == 200
     for words in ("Aylin Demir", "Anliegen 0", "Damenhaarschnitt", 'href="/balance"'):
         assert words in page.text
+
+
+def test_a_call_that_never_connected_has_no_duration_there(client: PortalClient, salon: Any) -> None:
+    call(salon, 1, NOW, status="no_answer", direction="outbound", duration_seconds=0)
+    [line] = dashboard.latest_calls(NOW)
+    assert line.seconds is None
+    assert "Ausgehend" in client.get("/").text
 
 
 def test_the_page_asks_as_often_when_busy_as_on_the_first_day(client: PortalClient, salon: Any) -> None:

@@ -99,6 +99,22 @@ def test_the_light_counts_what_was_refused_since_the_last_good_one(client: Porta
         assert overview.pipeline().refused == 1
 
 
+def test_the_light_says_what_was_late_and_has_been_caught_up(client: PortalClient, cast: Cast) -> None:
+    beat(cast, last_event_at=utcnow() - timedelta(hours=1))
+    client.sign_in(cast.salon.owner)
+    first = client.htmx("GET", "/pipeline?lang=en")
+    version = first.text.split("?v=")[1].split('"')[0]
+    assert "late" not in first.text
+    with all_tenants("the worker serves every company"):
+        transaction(lambda: heartbeat.caught_up(RETELL, cast.salon.id, 3, utcnow()))
+    answer = client.htmx("GET", f"/pipeline?v={version}")
+    assert answer.status_code == 200
+    assert "3 verspätete Anrufe nachgeholt" in answer.text
+    assert "light-warn" not in answer.text
+    client.sign_in(cast.praxis.owner)
+    assert "nachgeholt" not in client.htmx("GET", "/pipeline").text
+
+
 def test_the_bookkeeper_has_no_light(client: PortalClient, cast: Cast) -> None:
     client.sign_in(cast.salon.bookkeeper)
     assert client.get("/pipeline").status_code == 403
