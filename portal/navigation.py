@@ -40,12 +40,13 @@ NO_COUNTS: Mapping[str, int] = {}
 
 @dataclass(frozen=True)
 class Item:
-    """One line of the menu, ready to be shown. ``count_label`` says what is counted ("open callbacks")."""
+    """One line of the menu, ready to be shown. ``key``: what is counted, '' for nothing; ``count_label``, in words."""
 
     label: str
     url: str
     icon: str
     current: bool
+    key: str = ""
     count: int = 0
     count_label: str = ""
 
@@ -141,6 +142,7 @@ def _item(page: Page, counts: Mapping[str, int]) -> Item:
         url=url_for(page.endpoint),
         icon=page.icon,
         current=request.blueprint in {page.blueprint, *page.also},
+        key=page.count,
         count=number,
         count_label=COUNTED[page.count](number) if number else "",
     )

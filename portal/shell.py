@@ -93,12 +93,12 @@ def full_frame() -> Shell:
         return replace(shell, nav=navigation.navigation(_operators_counts())) if may(Permission.OPERATE) else shell
     chip = overview.balance_chip(local_today()) if may(Permission.VIEW_BALANCE) else None
     light = overview.pipeline() if may(Permission.VIEW_CALLS) else None
-    nav = navigation.navigation(_counts()) if may(Permission.VIEW_CALLS) else shell.nav
+    nav = navigation.navigation(menu_counts()) if may(Permission.VIEW_CALLS) else shell.nav
     bell = notifications.bell(current_user.id, utcnow())
     return replace(shell, nav=nav, balance_chip=chip, pipeline=light, bell=bell)
 
 
-def _counts() -> dict[str, int]:
+def menu_counts() -> dict[str, int]:
     """What waits for the signed-in person; a menu has room for two figures."""
     return {"follow_ups": min(waiting().people, MOST_COUNTED)}
 

@@ -22,6 +22,7 @@ from portal.domain.followup_work import Shown, Worker
 from portal.forms.followups import TermsForm
 from portal.htmx import page_or_part, polled, see_other, toast, wants_part, whole_page
 from portal.models import CallFollowup, CallNote
+from portal.navigation import COUNTED
 from portal.permissions import Permission, may, requires, visible_branch_ids
 
 bp = Blueprint("followups", __name__, url_prefix="/calls/follow-ups")
@@ -66,12 +67,18 @@ def index() -> Response:
 def now() -> Response:
     """The queue for its own poll."""
     page = _page(utcnow())
-    return polled("followups/_queue.html", page.pop("version"), **page)
+    return polled("followups/_queue.html", page.pop("version"), badge=_badge(), **page)
 
 
 def _queue(status: int = 200, message: str = "", problem: tuple[int, str] | None = None) -> Response:
-    page = _page(utcnow()) | {"message": message, "problem": problem}
+    page = _page(utcnow()) | {"message": message, "problem": problem, "badge": _badge() if wants_part() else None}
     return page_or_part("followups/index.html", "followups/_queue.html", status, **page)
+
+
+def _badge() -> tuple[int, str]:
+    """What the menu counts, for parts: it stands outside of them."""
+    number = shell.menu_counts()["follow_ups"]
+    return number, COUNTED["follow_ups"](number)
 
 
 def reader() -> Reader:

@@ -30,10 +30,12 @@ def test_a_callback_is_given_away_noted_tried_and_closes_itself_when_the_caller_
     visitor: Any, demo: Any
 ) -> None:
     window = visitor(f"owner@{SALON}").go(QUEUE)
-    page = window.page
+    page, badge = window.page, window.page.locator("#count-follow_ups-side")
+    before = int(badge.inner_text().split()[0])
     somebody_rings(demo, "wish")
     page.evaluate(LOOK_NOW)
     expect(card(page)).to_be_visible()
+    expect(badge).to_contain_text(str(before + 1))
     assert window.problems() == []
 
     card(page).locator("select[name=assignee]").select_option(label="Mehmet Aksoy")
@@ -59,6 +61,7 @@ def test_a_callback_is_given_away_noted_tried_and_closes_itself_when_the_caller_
     somebody_rings(demo, "again")
     page.evaluate(LOOK_NOW)
     expect(card(page)).to_have_count(0)
+    expect(badge).to_contain_text(str(before))
     closed = page.locator("section", has=page.locator("#h-self"))
     expect(closed).to_contain_text(NAMES[0])
     expect(closed).to_contain_text("hat wieder angerufen")

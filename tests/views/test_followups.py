@@ -68,7 +68,15 @@ def test_the_menu_counts_people_not_entries(owner: PortalClient, cast: Cast) -> 
     for _number in range(3):
         wait(cast.salon)
     page = owner.get("/customers").text
-    assert re.search(r'class="count">1<span class="visually-hidden"> offener Rückruf', page)
+    assert re.search(r'class="count" id="count-follow_ups-side">1<span class="visually-hidden"> offener Rückruf', page)
+
+
+def test_the_menu_learns_at_once_what_a_part_has_changed(owner: PortalClient, cast: Cast) -> None:
+    row = wait(cast.salon)
+    assert "hx-swap-oob" not in owner.get(PAGE).text
+    part = owner.htmx("POST", f"{PAGE}/{row.id}", data={"result": "called", "note": "Geklärt"}).text
+    for place in ("side", "bottom"):
+        assert f'<span class="count" hidden id="count-follow_ups-{place}" hx-swap-oob="true">0' in part
 
 
 def test_the_filters_are_in_the_address(owner: PortalClient, cast: Cast) -> None:

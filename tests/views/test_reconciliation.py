@@ -103,7 +103,7 @@ def test_a_difference_is_named_on_the_page_and_counted_in_the_menu(desk: PortalC
     (found,) = last().companies[0].differences
     assert (found.area, found.expected, found.found) == ("balance", "50.00", "50.01")
     assert reconciliation.open_differences() == 1
-    assert 'class="count">1<' in desk.get("/operator").text
+    assert 'class="count" id="count-differences-side">1<' in desk.get("/operator").text
 
 
 def test_progress_is_a_part_that_ends_by_itself(desk: PortalClient, salon: Firm) -> None:
