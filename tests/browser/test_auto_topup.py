@@ -23,7 +23,7 @@ def owner(visitor: Any) -> Any:
 
 
 def fill(page: Page, **fields: str) -> None:
-    if mode := fields.pop("mode", None):
+    if mode := fields.pop("mode", "fixed" if "amount" in fields else ""):
         page.locator(f"[name=mode][value={mode}]").check()
     for name, value in fields.items():
         page.locator(f"#{name}").fill(value)
