@@ -24,6 +24,7 @@ from portal.db import db
 from portal.domain import recordings
 from portal.webhooks import inbox
 from tests.cast import Cast, build_cast
+from tests.fake_stripe import Simulator
 from tests.servers import MariaDB
 
 RECORDINGS = TemporaryDirectory(prefix="empfang-recordings-")  # gone with this process
@@ -129,6 +130,15 @@ def client(app: Flask) -> PortalClient:
     made = app.test_client()
     assert isinstance(made, PortalClient)
     return made
+
+
+@pytest.fixture
+def sim(app: Flask) -> Iterator[Simulator]:
+    """Stripe, simulated behind the application."""
+    from tests.payments import simulated_stripe
+
+    with simulated_stripe(app) as made:
+        yield made
 
 
 @pytest.fixture

@@ -14,17 +14,16 @@ from decimal import Decimal
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import select
 
 from portal.clients.stripe import DisputeState, RefundState
 from portal.db import db
 from portal.domain import audit, ledger, pricing
 from portal.domain.errors import Conflict, DomainError
 from portal.domain.topup_facts import State, Told
+from portal.domain.topup_steps import CREDITED, fresh
 from portal.models import BalanceTopup
 
 ZERO = Decimal("0.00")
-CREDITED = ("completed", "refunded")
 GIVEN_BACK = "given_back"  # failure code: paid, not as ordered, and given back
 # Keys of the row's metadata: which page or payment it was parked for, what was decided, what our row said before.
 SESSION, PAYMENT, SETTLED, CORRECTED = "parked_session", "parked_payment", "settled", "corrected"
@@ -213,6 +212,4 @@ def _settle(topup: BalanceTopup, refund_id: str | None, reason: str) -> None:
 
 def _locked(topup_id: int) -> BalanceTopup:
     ledger.lock()
-    return db.session.scalars(
-        select(BalanceTopup).where(BalanceTopup.id == topup_id).execution_options(populate_existing=True)
-    ).one()
+    return fresh(topup_id)

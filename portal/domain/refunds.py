@@ -15,11 +15,11 @@ from typing import Any
 
 from flask_babel import get_locale
 from flask_babel import gettext as _
-from sqlalchemy import select
 
 from portal.db import db
 from portal.domain import audit, ledger, parked, pricing, topups, vat
 from portal.domain.errors import Conflict, DomainError
+from portal.domain.topup_steps import fresh
 from portal.formats import money
 from portal.models import BalanceTopup
 
@@ -86,7 +86,7 @@ def waiting(topup: BalanceTopup) -> Asked | None:
 
 def ask(topup_id: int, gross: Decimal, reason: str, form_key: str, *, below_zero: bool) -> Asked:
     """Note a refund of a credited top-up. The same form twice is one refund. Raises ``DomainError``."""
-    balance, topup = ledger.lock(), _fresh(topup_id)
+    balance, topup = ledger.lock(), fresh(topup_id)
     key = _key(topup, form_key)
     if (known := _known(topup, key, gross)) is not None:
         return known
@@ -100,7 +100,7 @@ def ask(topup_id: int, gross: Decimal, reason: str, form_key: str, *, below_zero
 def ask_uncredited(topup_id: int, theirs: parked.Theirs, reason: str, form_key: str) -> Asked:
     """Note that a parked payment goes back whole. Raises ``DomainError``."""
     ledger.lock()
-    topup = _fresh(topup_id)
+    topup = fresh(topup_id)
     key = _key(topup, form_key)
     if (known := _known(topup, key, None)) is not None:
         return known
@@ -115,7 +115,7 @@ def by_hand(
     topup_id: int, gross: Decimal, reason: str, form_key: str, now: datetime, *, below_zero: bool
 ) -> BalanceTopup:
     """Book what went back of a top-up that was never paid through Stripe. The same form twice is one refund."""
-    balance, topup = ledger.lock(), _fresh(topup_id)
+    balance, topup = ledger.lock(), fresh(topup_id)
     key = _key(topup, form_key)
     if _known(topup, key, gross) is not None:
         return topup
@@ -152,7 +152,7 @@ def _euros(amount: Decimal) -> str:
 def answered(topup_id: int, key: str, refund_id: str, now: datetime) -> None:
     """Stripe has it. A parked payment that went back whole is settled by that."""
     ledger.lock()
-    topup = _fresh(topup_id)
+    topup = fresh(topup_id)
     asked = next((one for one in _noted(topup) if one.key == key), None)
     if asked is None or not asked.waits:
         return
@@ -165,7 +165,7 @@ def answered(topup_id: int, key: str, refund_id: str, now: datetime) -> None:
 def refused(topup_id: int, key: str, message: str) -> None:
     """Stripe will not do it: the note goes, another refund may be asked for."""
     ledger.lock()
-    topup = _fresh(topup_id)
+    topup = fresh(topup_id)
     _keep(topup, key, None)
     audit.record("topup.refund_refused", topup, new={"message": message[:255]})
 
@@ -222,9 +222,3 @@ def _keep(topup: BalanceTopup, key: str, values: dict[str, Any] | None) -> None:
 def _key(topup: BalanceTopup, form_key: str) -> str:
     # With our row, because keys come from browsers.
     return hashlib.sha256(f"{topup.company_id}:{topup.id}:{form_key}".encode()).hexdigest()[:32]
-
-
-def _fresh(topup_id: int) -> BalanceTopup:
-    return db.session.scalars(
-        select(BalanceTopup).where(BalanceTopup.id == topup_id).execution_options(populate_existing=True)
-    ).one()

@@ -51,28 +51,8 @@ class Seen:
         return self.metadata.get("topup_id") == str(topup_id) and self.metadata.get("tenant_id") == tenant_id
 
 
-class _States:
-    """Questions about where the money is."""
-
-    @property
-    def seen(self) -> Seen:
-        raise NotImplementedError
-
-    @property
-    def paid(self) -> bool:
-        return self.seen.state is State.PAID
-
-    @property
-    def processing(self) -> bool:
-        return self.seen.state is State.PROCESSING
-
-    @property
-    def failed(self) -> bool:
-        return self.seen.state is State.FAILED
-
-
 @dataclass(frozen=True)
-class Facts(_States):
+class Facts:
     """A payment page, read just now. Refunds and disputes only where they were asked for."""
 
     checkout: CheckoutState
@@ -100,7 +80,7 @@ class Facts(_States):
 
 
 @dataclass(frozen=True)
-class Collected(_States):
+class Collected:
     """A payment without a page, read just now. Refunds and disputes only where they were asked for."""
 
     payment: PaymentState

@@ -56,6 +56,9 @@ PAGE_LASTS = timedelta(minutes=35)
 # A top-up whose payment page never opened.
 GIVE_UP = timedelta(hours=1)
 
+# Our status and Stripe's state that say the same.
+UNCHANGED = {("processing", State.PROCESSING), ("failed", State.FAILED)}
+
 UNAVAILABLE = "stripe_unavailable"
 REJECTED = "stripe_rejected"
 NEVER_OPENED = "never_opened"
@@ -183,7 +186,7 @@ def changes(topup: BalanceTopup, facts: Told) -> bool:
     """Whether :func:`apply` would do anything; so that looking again and again costs no lock."""
     if facts.seen.state is State.OPEN:
         return facts.seen.failure_code != topup.failure_code
-    if (topup.status == "processing" and facts.processing) or (topup.status == "failed" and facts.failed):
+    if (topup.status, facts.seen.state) in UNCHANGED:
         return False
     return topup.status not in CREDITED or bool(facts.refunds or facts.disputes)
 
@@ -193,9 +196,9 @@ def apply(topup_id: int, facts: Told, now: datetime) -> BalanceTopup:
     ledger.lock()
     topup = fresh(topup_id)
     _note(topup, facts, now)
-    if facts.paid or facts.processing:
+    if facts.seen.state in (State.PAID, State.PROCESSING):
         _settle(topup, facts, now)
-    elif facts.failed and _is_about(topup, facts):
+    elif facts.seen.state is State.FAILED and _is_about(topup, facts):
         fail(topup.id, facts.seen.failure_code or "debit_returned", facts.seen.failure_message, now)
     if fresh(topup_id).status in CREDITED:
         return_money(topup, facts, now)
@@ -244,7 +247,7 @@ def _settle(topup: BalanceTopup, facts: Told, now: datetime) -> None:
     problem = parked.difference(topup, tenant_id(), theirs) or _other_payment(topup, facts)
     if problem is not None:
         parked.park_payment(topup, problem, theirs)
-    elif facts.paid:
+    elif facts.seen.state is State.PAID:
         _complete(topup, now)
     else:
         move(topup.id, "processing", ("pending",), parked_reason=None, failure_code=None, failure_message=None)

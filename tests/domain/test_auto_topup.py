@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
@@ -10,7 +9,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from flask import Flask
 from sqlalchemy import select, update
 
 from portal import payments
@@ -46,13 +44,6 @@ from tests.clock import clock_ahead
 from tests.domain.test_topups import apply, begin, current, is_right, ledger_of
 from tests.factories import make_call, make_topup, within
 from tests.fake_stripe import Simulator
-from tests.payments import simulated_stripe
-
-
-@pytest.fixture
-def sim(app: Flask) -> Iterator[Simulator]:
-    with simulated_stripe(app) as made:
-        yield made
 
 
 def overview(firm: Firm) -> auto_topup.Overview:

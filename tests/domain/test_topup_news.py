@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from portal.db import db
@@ -16,13 +12,6 @@ from tests.cast import Cast, Firm
 from tests.conftest import PortalClient
 from tests.domain.test_topups import apply, begin
 from tests.fake_stripe import Simulator
-from tests.payments import simulated_stripe
-
-
-@pytest.fixture
-def sim(app: Flask) -> Iterator[Simulator]:
-    with simulated_stripe(app) as made:
-        yield made
 
 
 def told(firm: Firm, user_id: int) -> list[tuple[str, str]]:

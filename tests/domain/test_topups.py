@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -10,7 +9,6 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select, update
 
 from portal import payments
@@ -22,15 +20,8 @@ from portal.tenancy import all_tenants, tenant_scope
 from tests.cast import Cast, Firm
 from tests.factories import make_topup, within
 from tests.fake_stripe import Simulator
-from tests.payments import simulated_stripe
 
 STANDARD = vat.TaxKind.STANDARD
-
-
-@pytest.fixture
-def sim(app: Flask) -> Iterator[Simulator]:
-    with simulated_stripe(app) as made:
-        yield made
 
 
 def begin(firm: Firm, euros: str = "100.00", key: str = "form-1") -> BalanceTopup:

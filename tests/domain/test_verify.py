@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -27,13 +26,6 @@ from tests.cast import Cast, Firm
 from tests.domain.test_topups import apply, begin
 from tests.factories import make_call, make_topup, within
 from tests.fake_stripe import Simulator
-from tests.payments import simulated_stripe
-
-
-@pytest.fixture
-def sim(app: Flask) -> Iterator[Simulator]:
-    with simulated_stripe(app) as made:
-        yield made
 
 
 @pytest.fixture

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import delete, select
 
 from portal.db import db, transaction, utcnow
@@ -24,15 +22,8 @@ from tests.clock import clock_ahead
 from tests.domain.test_topups import current, is_right
 from tests.factories import make_call, within
 from tests.fake_stripe import Simulator
-from tests.payments import simulated_stripe
 
 SOON = timedelta(minutes=3)
-
-
-@pytest.fixture
-def sim(app: Flask) -> Iterator[Simulator]:
-    with simulated_stripe(app) as made:
-        yield made
 
 
 def work(later: timedelta = timedelta(0)) -> None:

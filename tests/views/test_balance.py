@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -29,16 +28,9 @@ from tests.conftest import PortalClient
 from tests.domain.test_topups import begin, current, fresh
 from tests.factories import make_call, make_customer, within
 from tests.fake_stripe import Simulator
-from tests.payments import simulated_stripe
 from tests.queries import Queries
 
 PAGES = ("/balance", "/balance/ledger")
-
-
-@pytest.fixture
-def sim(app: Flask) -> Iterator[Simulator]:
-    with simulated_stripe(app) as made:
-        yield made
 
 
 @pytest.fixture

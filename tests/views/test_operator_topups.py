@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from portal.clients.stripe import StripeGateway, StripeUnavailable
@@ -22,15 +20,9 @@ from tests.domain.test_topups import apply, begin, current, fresh, ledger_of
 from tests.domain.test_verify import against_stripe
 from tests.factories import make_topup, within
 from tests.fake_stripe import Simulator
-from tests.payments import post_webhook, simulated_stripe
+from tests.payments import post_webhook
 
 WHY = "Doppelt bezahlt"
-
-
-@pytest.fixture
-def sim(app: Flask) -> Iterator[Simulator]:
-    with simulated_stripe(app) as made:
-        yield made
 
 
 @pytest.fixture

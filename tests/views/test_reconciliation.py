@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -22,15 +21,8 @@ from tests.conftest import PortalClient
 from tests.domain.test_topups import apply, begin
 from tests.factories import within
 from tests.fake_stripe import Simulator
-from tests.payments import simulated_stripe
 
 PAGE = "/operator/reconciliation"
-
-
-@pytest.fixture
-def sim(app: Flask) -> Iterator[Simulator]:
-    with simulated_stripe(app) as made:
-        yield made
 
 
 @pytest.fixture

@@ -144,12 +144,6 @@ def test_the_bookkeeper_reads_it_and_is_offered_no_payment(client: PortalClient,
         assert "/pay" not in page
 
 
-@pytest.fixture
-def sim(app: Flask) -> Iterator[Simulator]:
-    with simulated_stripe(app) as made:
-        yield made
-
-
 @pytest.mark.parametrize(
     ("typed", "said"), [("5", "Mindestens 10,00 €."), ("99999", "Höchstens 5.000,00 € auf einmal.")]
 )

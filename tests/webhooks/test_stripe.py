@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -23,13 +22,7 @@ from tests.conftest import PortalClient
 from tests.domain.test_topups import begin, current, fresh, is_right, ledger_of
 from tests.factories import within
 from tests.fake_stripe import Simulator, Webhook, sign
-from tests.payments import SECRET, post_webhook, simulated_stripe
-
-
-@pytest.fixture
-def sim(app: Flask) -> Iterator[Simulator]:
-    with simulated_stripe(app) as made:
-        yield made
+from tests.payments import SECRET, post_webhook
 
 
 def deliver(client: PortalClient, sim: Simulator, **how: Any) -> list[int]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select, update
 
 from portal.db import db, utcnow
@@ -38,15 +36,8 @@ from tests.conftest import PortalClient
 from tests.domain.test_topups import begin, current, is_right, ledger_of
 from tests.factories import within
 from tests.fake_stripe import Simulator, Webhook
-from tests.payments import post_webhook, simulated_stripe
+from tests.payments import post_webhook
 from tests.webhooks.test_stripe import deliver, events_like, signed, statuses
-
-
-@pytest.fixture
-def sim(app: Flask) -> Iterator[Simulator]:
-    with simulated_stripe(app) as made:
-        yield made
-
 
 # ---- Payments ---------------------------------------------------------------------------------------------
 

@@ -7,12 +7,11 @@ top-up or the event is set aside, and says why.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from portal.db import db, utcnow
@@ -24,16 +23,10 @@ from tests.cast import Cast, Firm
 from tests.conftest import PortalClient
 from tests.domain.test_topups import begin, current, fresh, is_right, ledger_of
 from tests.fake_stripe import Simulator, sign
-from tests.payments import SECRET, post_webhook, simulated_stripe
+from tests.payments import SECRET, post_webhook
 
 COMPLETED = "checkout.session.completed"
 Change = Callable[[dict[str, Any]], Any]
-
-
-@pytest.fixture
-def sim(app: Flask) -> Iterator[Simulator]:
-    with simulated_stripe(app) as made:
-        yield made
 
 
 def deliver(client: PortalClient, sim: Simulator) -> None:

@@ -6,14 +6,13 @@ can be in this order, and what Stripe says when it is asked is what is true at t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from itertools import permutations
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from portal.db import db, transaction, utcnow
@@ -25,7 +24,7 @@ from tests.cast import Cast, Firm
 from tests.conftest import PortalClient
 from tests.domain.test_topups import begin
 from tests.fake_stripe import Simulator
-from tests.payments import post_webhook, simulated_stripe
+from tests.payments import post_webhook
 
 COMPLETED, SUCCEEDED, REFUNDED, DISPUTED = (
     "checkout.session.completed",
@@ -37,12 +36,6 @@ EVENTS = (COMPLETED, SUCCEEDED, REFUNDED, DISPUTED)
 PLACES = range(len(EVENTS) + 1)
 GIVEN_BACK, CALLED_BACK = Decimal("11.90"), Decimal("59.50")  # gross, of 119.00
 ORDERS = list(permutations(EVENTS))
-
-
-@pytest.fixture
-def sim(app: Flask) -> Iterator[Simulator]:
-    with simulated_stripe(app) as made:
-        yield made
 
 
 class Story:
