@@ -268,7 +268,7 @@ def test_the_examples_work_in_a_copy_of_the_project(tmp_path: Path, engine_name:
 
 def make_copy(copy: Path) -> None:
     copy.mkdir()
-    ignore = shutil.ignore_patterns("__pycache__", "fake_stripe", "browser", "vendor", "*.mo")
+    ignore = shutil.ignore_patterns("__pycache__", "browser", "vendor", "*.mo")
     for name in ("portal", "templates", "migrations", "tests"):
         shutil.copytree(ROOT / name, copy / name, ignore=ignore)
     for name in ("config.py", "wsgi.py", "pyproject.toml"):

@@ -75,7 +75,7 @@ def record(report: CallReport, received_at: datetime, now: datetime) -> Call:
     known = _find(report.call_id)
     gone = lapsed.of(known, report.values["started_at"], now)
     report = gone.without(report)
-    call, is_new = (known, False) if known is not None else _made_call(report, side, received_at)
+    call, is_new = (known, False) if known is not None else _made_call(report, side, received_at, now)
     started_before, first_analysis = call.started_at, report.stage is Stage.ANALYSED and call.analyzed_at is None
     newer = is_new or _is_newer(call, report, received_at)
     if not is_new:
@@ -141,11 +141,11 @@ def _registered(report: CallReport) -> tuple[PhoneNumber | None, set[int]]:
 # ---- The row -------------------------------------------------------------------------------------------------
 
 
-def _made_call(report: CallReport, side: _Side, received_at: datetime) -> tuple[Call, bool]:
+def _made_call(report: CallReport, side: _Side, received_at: datetime, now: datetime) -> tuple[Call, bool]:
     """The call's row, locked, and whether it was made just now; of two that come at once, one makes it."""
     try:
         with db.session.begin_nested():
-            call = _new_call(report, side, received_at)
+            call = _new_call(report, side, received_at, now)
             db.session.add(call)
         return call, True
     except IntegrityError:
@@ -161,13 +161,14 @@ def _find(call_id: str) -> Call | None:
     )
 
 
-def _new_call(report: CallReport, side: _Side, received_at: datetime) -> Call:
+def _new_call(report: CallReport, side: _Side, received_at: datetime, now: datetime) -> Call:
     told = {name: value for name, value in report.values.items() if value is not None}
     return Call(
         company_id=current_company_id(),
         call_id=report.call_id,
         branch_id=side.branch_id,
         phone_number_id=side.phone_number_id,
+        created_at=now,  # the same clock as a customer whom this call makes; see _how_known
         **{"started_at": received_at, **told},
     )
 
