@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 import structlog
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
@@ -26,14 +28,22 @@ def init_app(app: Flask) -> None:
 
 
 def answer(status: int, **context: object) -> Response:
-    """The error page, or JSON for a webhook. Neither asks the database for anything."""
+    """The error page, JSON for a webhook, a line for a calendar program. None asks the database for anything."""
     if request.path.startswith("/webhooks/"):
         return make_response(jsonify(error=status), status)
     if status >= 500 and "_login_user" not in g:
         g._login_user = login.anonymous_user()  # who it is could not be read, and reading it again would fail again
+    if request.path.startswith("/feeds/"):
+        return _for_a_program(status)
     page = status if status in PAGES else (500 if status >= 500 else 400)
     context.setdefault("request_id", g.get("request_id"))
     return make_response(render_template(f"errors/{page}.html", status=status, **context), status)
+
+
+def _for_a_program(status: int) -> Response:
+    """A calendar program reads no pages, and a page would repeat the address, which is a secret."""
+    words = HTTPStatus(status).phrase
+    return Response(f"{words}\n", status, {"Cache-Control": "private, no-store"}, mimetype="text/plain")
 
 
 def _http_error(error: HTTPException) -> Response:

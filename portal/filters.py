@@ -20,6 +20,7 @@ from jinja2.runtime import Context
 from portal import formats, i18n
 from portal.db import utcnow
 from portal.domain import phones
+from portal.domain.discreet import initials
 
 RECENT_DAYS = 7
 
@@ -181,5 +182,5 @@ def _zone(name: str | None) -> ZoneInfo:
 FILTERS = (
     money, rate, typed_amount, number, percent, duration, phone, truncate,
     when, clock, clock_span, recently, day, short_day, near_day, weekday_day, long_day, month, year, weekday, zone_name,
-    change_note, ago, isotime,
+    change_note, ago, isotime, initials,
 )  # fmt: skip

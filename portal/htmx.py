@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Response, flash, get_flashed_messages, make_response, redirect, render_template
 from htmx_flask import request
@@ -15,6 +16,14 @@ def wants_part() -> bool:
     """Whether only a part of the page is asked for. Boosted links and Back ask for whole pages."""
     whole = request.htmx.boosted or request.htmx.history_restore_request
     return bool(request.htmx) and not whole and request.headers.get("HX-Request-Type") != "full"
+
+
+def page_around(asked: str | None) -> str | None:
+    """Path and query of the page that asked for a part; ``asked`` itself where a whole page was asked for."""
+    if not request.htmx or request.htmx.boosted:
+        return asked
+    shown = urlsplit(request.headers.get("HX-Current-URL", ""))
+    return (f"{shown.path}?{shown.query}" if shown.query else shown.path) or None
 
 
 def page_or_part(page: str, part: str, status: int = 200, /, **context: Any) -> Response:
@@ -44,6 +53,23 @@ def see_other(url: str) -> Response:
     if request.htmx and not request.htmx.boosted:
         return Response(status=204, headers={"HX-Redirect": url})
     return make_response(redirect(url, 303))
+
+
+def load_whole(url: str) -> Response | None:
+    """For pages with styles of their own (paper, the counter): HTMX is told to load them, not to swap them in."""
+    return Response(status=204, headers={"HX-Redirect": url}) if request.htmx else None
+
+
+def swapped_whole(response: Response) -> Response:
+    """Let the part take the place of the old one instead of being morphed into it: nothing of the old is kept."""
+    response.headers["HX-Reswap"] = "outerHTML"
+    return response
+
+
+def nothing_but(message: str, kind: str = "warn", status: int = 422) -> Response:
+    """Say something in passing and leave the page as it is."""
+    response = Response(status=status, headers={"HX-Reswap": "none"})
+    return trigger(response, toast={"message": message, "kind": kind})
 
 
 def toast(message: str, kind: str = "ok") -> None:

@@ -21,6 +21,8 @@ def send(
     company_name: str | None = None,
     dedupe_key: str | None = None,
     attachments: list[dict[str, Any]] | None = None,
+    sender_name: str | None = None,
+    reply_to: str | None = None,
     **context: Any,
 ) -> bool:
     """Render ``email/<template>.txt`` and ``.html`` and queue them; False when this mail is known already.
@@ -28,9 +30,21 @@ def send(
     ``subject`` may be lazy and is translated here. Needs a transaction; the worker sends after its commit.
     """
     with force_locale(language):
-        context |= {"company_name": company_name, "product_name": settings().product_name, "subject": str(subject)}
-        text = render_template(f"email/{template}.txt", **context)
-        html = render_template(f"email/{template}.html", **context)
+        text, html = render(template, str(subject), company_name=company_name, **context)
         return mail.queue(
-            recipient, str(subject), text, html, company_id=company_id, dedupe_key=dedupe_key, attachments=attachments
+            recipient,
+            str(subject),
+            text,
+            html,
+            company_id=company_id,
+            dedupe_key=dedupe_key,
+            attachments=attachments,
+            sender_name=sender_name,
+            reply_to=reply_to,
         )
+
+
+def render(template: str, subject: str, *, company_name: str | None = None, **context: Any) -> tuple[str, str]:
+    """A mail's text and HTML, in the language in force."""
+    context |= {"company_name": company_name, "product_name": settings().product_name, "subject": subject}
+    return render_template(f"email/{template}.txt", **context), render_template(f"email/{template}.html", **context)

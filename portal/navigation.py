@@ -76,6 +76,8 @@ class Page:
 
 
 MONEY_PAGES = ("auto_topup", "invoices", "statements", "limits")
+SETTINGS_PAGES = ("privacy", "hours", "closures", "absences", "calcom", "customer_mail")
+STANDS_UNDER = {"calcom.out_of_step": "calendar"}  # pages that stand elsewhere in the menu than their blueprint
 MENU: tuple[tuple[Any, tuple[Page, ...]], ...] = (
     (
         "",
@@ -91,7 +93,13 @@ MENU: tuple[tuple[Any, tuple[Page, ...]], ...] = (
             Page("operator_inbox.events", _l("Inbox"), "webhook", Permission.OPERATE, count="stuck_events"),
             Page("reconciliation.index", _l("Reconciliation"), "shield-check", Permission.OPERATE, count="differences"),
             Page("dashboard.index", _l("Dashboard"), "home", Permission.VIEW_DASHBOARD),
-            Page("calendar.index", _l("Calendar"), "calendar", Permission.VIEW_CALENDAR, also=("appointments",)),
+            Page(
+                "calendar.index",
+                _l("Calendar"),
+                "calendar",
+                Permission.VIEW_CALENDAR,
+                also=("appointments", "day_prints", "feeds"),
+            ),
             Page("calls.index", _l("Calls"), "phone", Permission.VIEW_CALLS, also=("followups",), count="follow_ups"),
             Page("customers.index", _l("Customers"), "users", Permission.VIEW_CUSTOMERS),
         ),
@@ -108,7 +116,7 @@ MENU: tuple[tuple[Any, tuple[Page, ...]], ...] = (
         (
             Page("balance.index", _l("Balance"), "wallet", Permission.VIEW_BALANCE, also=MONEY_PAGES),
             Page("team.index", _l("Team"), "user-check", Permission.MANAGE_TEAM),
-            Page("settings.index", _l("Settings"), "settings", Permission.MANAGE_SETTINGS, also=("privacy",)),
+            Page("settings.index", _l("Settings"), "settings", Permission.MANAGE_HOURS, also=SETTINGS_PAGES),
             Page("audit.index", _l("Audit log"), "history", Permission.VIEW_AUDIT),
         ),
     ),
@@ -141,7 +149,7 @@ def _item(page: Page, counts: Mapping[str, int]) -> Item:
         label=str(page.label),
         url=url_for(page.endpoint),
         icon=page.icon,
-        current=request.blueprint in {page.blueprint, *page.also},
+        current=STANDS_UNDER.get(request.endpoint or "", request.blueprint) in {page.blueprint, *page.also},
         key=page.count,
         count=number,
         count_label=COUNTED[page.count](number) if number else "",

@@ -30,6 +30,7 @@ class Permission(StrEnum):
     TOP_UP = "top_up"
     MANAGE_LIMITS = "manage_limits"
     VIEW_AUDIT = "view_audit"
+    MANAGE_HOURS = "manage_hours"
     MANAGE_TEAM = "manage_team"
     MANAGE_SETTINGS = "manage_settings"
     OPERATE = "operate"
@@ -49,6 +50,7 @@ _MANAGER = _STAFF | {
     Permission.EXPORT_CALLS,
     Permission.MANAGE_FOLLOWUPS,
     Permission.EXPORT_CUSTOMERS,
+    Permission.MANAGE_HOURS,
     Permission.MANAGE_TEAM,
 }
 _OWNER = _MANAGER | {
@@ -104,6 +106,12 @@ def visible_branch_ids() -> list[int] | None:
     """The branches the signed-in person is bound to; None means all of the company's."""
     branch_ids: list[int] = current_user.branch_ids
     return branch_ids or None
+
+
+def sees_branch(branch_id: int) -> bool:
+    """Whether what stands at this branch is the signed-in person's business."""
+    visible = visible_branch_ids()
+    return visible is None or branch_id in visible
 
 
 def may_name_callers() -> bool:

@@ -15,7 +15,7 @@ from portal import navigation, settings
 from portal.db import utcnow
 from portal.domain import audit, followup_queue, identity, notifications, operator, overview, reconciliation, stats
 from portal.extensions import login
-from portal.permissions import Permission, may, visible_branch_ids
+from portal.permissions import Permission, may, sees_branch, visible_branch_ids
 from portal.tenancy import tenant_scope
 
 MOST_COUNTED = 99
@@ -67,7 +67,7 @@ def _leave_company(error: BaseException | None) -> None:
 
 
 def _context() -> dict[str, Any]:
-    return {"may": may, "product_name": settings().product_name, "shell": frame()}
+    return {"may": may, "sees_branch": sees_branch, "product_name": settings().product_name, "shell": frame()}
 
 
 def frame() -> Shell:

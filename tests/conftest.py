@@ -22,6 +22,7 @@ from portal import db as portal_db
 from portal.clients.recording_store import Store
 from portal.db import db
 from portal.domain import recordings
+from portal.extensions import limiter
 from portal.webhooks import inbox
 from tests.cast import Cast, build_cast
 from tests.fake_stripe import Simulator
@@ -150,6 +151,21 @@ def real_app(databases: Databases) -> Iterator[tuple[Flask, Cast]]:
         cast = build_cast()
         db.session.remove()
         yield app, cast
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def limited(databases: Databases) -> Iterator[tuple[PortalClient, Cast]]:
+    """A browser before a portal that counts, as no other test's does; the salon's owner sits at it."""
+    app = make_app(databases.create(), portal_env="development")
+    with app.app_context():
+        cast = build_cast()
+        client = app.test_client()
+        assert isinstance(client, PortalClient)
+        yield client.sign_in(cast.salon.owner), cast
+        limiter.reset()
+        limiter.enabled = False
         db.session.remove()
         db.engine.dispose()
 

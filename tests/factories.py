@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any, TypeVar
 
+from sqlalchemy import select
+
 from portal.db import db, transaction, utcnow
 from portal.demo.sounds import sound
 from portal.domain import recordings
+from portal.domain.access import token_hash
 from portal.domain.transcripts import tenant_token
 from portal.models import (
     Appointment,
     BalanceTopup,
+    Booking,
+    BranchClosure,
+    CalendarFeed,
     Call,
     CallContent,
     CallFollowup,
     CallNote,
     Customer,
+    DaySheetPrint,
+    EmailOutbox,
     Invoice,
     Notification,
     PortalUser,
     PortalUserPermission,
     Recording,
+    StaffAbsence,
     WebhookEvent,
 )
 from portal.tenancy import all_tenants, tenant_scope
@@ -91,6 +100,19 @@ def make_recording(firm: Firm, call: Call, content: bytes = WAV, **values: Any) 
     return save(firm, Recording(company_id=firm.id, call_id=call.id, **values))
 
 
+def make_absence(firm: Firm, **values: Any) -> StaffAbsence:
+    """The stylist is away for a day, from a month hence on."""
+    start = utcnow() + timedelta(days=30)
+    values = {"staff_id": firm.stylist.id, "starts_at": start, "ends_at": start + timedelta(days=1)} | values
+    return save(firm, StaffAbsence(company_id=firm.id, **values))
+
+
+def make_closure(firm: Firm, **values: Any) -> BranchClosure:
+    """The main branch is closed on a day a month hence."""
+    values = {"branch_id": firm.main.id, "date": (utcnow() + timedelta(days=30)).date()} | values
+    return save(firm, BranchClosure(company_id=firm.id, **values))
+
+
 def make_followup(firm: Firm, call: Call | None = None, **values: Any) -> CallFollowup:
     """An open callback, due in an hour."""
     call = call or make_call(firm)
@@ -133,6 +155,55 @@ def make_appointment(firm: Firm, start: datetime | None = None, minutes: int = 4
     return save(
         firm, Appointment(company_id=firm.id, start_time=start, end_time=start + timedelta(minutes=minutes), **values)
     )
+
+
+def make_booking(firm: Firm, appointment: Appointment, **values: Any) -> Booking:
+    """What Cal.com has of an appointment: the same."""
+    defaults = {"provider": "calcom", "external_uid": f"uid_{next(_numbers)}", "status": "ACCEPTED"}
+    times = {"starts_at": appointment.start_time, "ends_at": appointment.end_time}
+    return save(firm, Booking(company_id=firm.id, appointment_id=appointment.id, **(defaults | times | values)))
+
+
+def stored(firm: Firm, row: Row) -> Row:
+    """The row as the database has it now."""
+    db.session.rollback()
+    with tenant_scope(firm.id):
+        found: Row = db.session.get_one(type(row), row.id)  # type: ignore[attr-defined]
+        db.session.expunge_all()
+        return found
+
+
+def mails_of(firm: Firm) -> list[EmailOutbox]:
+    """A company's mails, as the database has them now, the oldest first."""
+    db.session.rollback()
+    with tenant_scope(firm.id):
+        rows = list(db.session.scalars(select(EmailOutbox).order_by(EmailOutbox.id)))
+        db.session.expunge_all()
+        return rows
+
+
+def make_feed(firm: Firm, user: PortalUser, scope: str = "branch", **values: Any) -> tuple[CalendarFeed, str]:
+    """A person's calendar feed, of the main branch unless told, and its token."""
+    token = f"feed-token-{next(_numbers)}"
+    values = ({"branch_id": firm.main.id} if scope == "branch" else {}) | values
+    facts = {"portal_user_id": user.id, "scope": scope, "token_hash": token_hash(token)} | values
+    return save(firm, CalendarFeed(company_id=firm.id, **facts)), token
+
+
+def make_day_print(firm: Firm, day: date | None = None, **wish: Any) -> DaySheetPrint:
+    """The day sheet of the main branch, printed by the owner just now; of today unless told."""
+    from portal.domain import calendar, day_prints
+
+    now = wish.pop("now", utcnow())
+    asked = calendar.Wish(**({"day": day or now.date(), "branch_id": firm.main.id} | wish))
+
+    def work() -> DaySheetPrint:
+        paper = day_prints.look(asked, now)
+        assert paper is not None
+        code = day_prints.stamp(paper, asked, now, firm.owner.id).code
+        return db.session.scalars(select(DaySheetPrint).where(DaySheetPrint.code == code)).one()
+
+    return within(firm, work)
 
 
 def make_topup(firm: Firm, amount: str = "100.00", **values: Any) -> BalanceTopup:

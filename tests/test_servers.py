@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pymysql
@@ -14,11 +15,12 @@ import pytest
 from tests.servers import MariaDB, mariadb_programs
 
 ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 60  # seconds; only reached when something is wrong
 OWNER = """
 import time
 from tests.servers import MariaDB
 server = MariaDB().start()
-print(server.folder, server.port, flush=True)
+print(server.folder, server._guard.pid, flush=True)
 time.sleep(60)
 """
 
@@ -48,22 +50,31 @@ def test_a_database_can_be_made_twice_and_starts_empty() -> None:
     assert not listens(port)
 
 
+def lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_server_ends_with_the_process_that_started_it(end: signal.Signals) -> None:
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     assert owner.stdout is not None
-    folder, port = owner.stdout.readline().split()
-    assert listens(int(port))
+    folder, guard = owner.stdout.readline().split()
+    server, guarded = int(Path(folder, "pid").read_text()), os.pidfd_open(int(guard))
+    assert lives(server)
     owner.send_signal(end)
-    owner.wait(timeout=10)
+    owner.wait(timeout=PATIENCE)
     owner.stdout.close()
-    deadline = time.monotonic() + 10
-    while Path(folder).exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    # Told by the system when the guard has ended: nothing is guessed from clocks, or from a port that others may take.
+    assert select.select([guarded], [], [], PATIENCE)[0]
+    os.close(guarded)
     assert not Path(folder).exists()
-    assert not listens(int(port))
+    assert not lives(server)
 
 
 @pytest.mark.parametrize("name", ["a`b", "", "a b", "x" * 61])

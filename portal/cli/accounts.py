@@ -12,7 +12,7 @@ import click
 from flask.cli import AppGroup
 
 from portal import settings
-from portal.clients.retell import DEMO_PREFIX
+from portal.clients.keyed_http import DEMO_PREFIX
 from portal.db import transaction
 from portal.domain import accounts, numbers
 from portal.domain.errors import DomainError

@@ -6,8 +6,9 @@ import base64
 import smtplib
 import ssl
 from dataclasses import dataclass, field
-from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from email.headerregistry import Address
+from email.message import EmailMessage, Message
+from email.utils import formatdate, make_msgid, parseaddr
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -28,7 +29,10 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Mail:
-    """One mail to one person. ``message_id`` is the same for every attempt, so that a second one can be recognised."""
+    """One mail to one person. ``message_id`` is the same for every attempt, so that a second one can be recognised.
+
+    ``sender_name`` replaces the name beside the sender's address; answers go to ``reply_to``.
+    """
 
     sender: str
     recipient: str
@@ -37,19 +41,36 @@ class Mail:
     html: str | None
     message_id: str
     attachments: list[Attachment] = field(default_factory=list)
+    sender_name: str | None = None
+    reply_to: str | None = None
 
     def as_message(self) -> EmailMessage:
         message = EmailMessage()
-        message["From"], message["To"], message["Subject"] = self.sender, self.recipient, self.subject
+        message["From"], message["To"], message["Subject"] = self._from(), self.recipient, self.subject
+        if self.reply_to:
+            message["Reply-To"] = self.reply_to
         message["Date"], message["Message-ID"] = formatdate(), self.message_id
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(self.text)
         if self.html:
             message.add_alternative(self.html, subtype="html")
         for item in self.attachments:
-            kind, _, subtype = item.content_type.partition("/")
-            message.add_attachment(item.content, maintype=kind, subtype=subtype, filename=item.name)
+            kind, subtype, params = _parts_of(item.content_type)
+            message.add_attachment(item.content, maintype=kind, subtype=subtype, filename=item.name, params=params)
         return message
+
+    def _from(self) -> str | Address:
+        if not self.sender_name:
+            return self.sender
+        return Address(self.sender_name, addr_spec=parseaddr(self.sender)[1])
+
+
+def _parts_of(content_type: str) -> tuple[str, str, dict[str, str]]:
+    """``text/calendar; method=REQUEST`` → ``text``, ``calendar``, ``{"method": "REQUEST"}``."""
+    header = Message()
+    header["Content-Type"] = content_type
+    params = dict(header.get_params([])[1:])
+    return header.get_content_maintype(), header.get_content_subtype(), params
 
 
 class Mailer(Protocol):

@@ -6,20 +6,18 @@ Retell, so every question may be asked again. The key goes into one header and n
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import requests
-from requests.auth import AuthBase
+
+from portal.clients import keyed_http
 
 RETELL = "https://api.retellai.com"
-# The demo's keys are public: they prove the demo's own webhooks and open nothing at Retell.
-DEMO_PREFIX = "demo-"
 CONNECT_TIMEOUT, ANSWER_TIMEOUT = 4.0, 20.0
 PAUSES = (0.5, 2.0)  # seconds before the second and the third attempt
 LONGEST_PAUSE = 5.0  # seconds; who is asked to wait longer comes again in the next round
@@ -27,7 +25,6 @@ PAGE = 200  # calls; Retell gives at most 1,000
 REFUSED = {401, 402, 403}
 BUSY = {408, 409, 429}
 LONGEST_MESSAGE = 300
-OWN_MACHINE = {"127.0.0.1", "localhost", "::1"}
 
 Call = dict[str, Any]
 
@@ -37,15 +34,7 @@ def may_ask(key: str | None, api_base: str, *, production: bool) -> bool:
 
     Outside of production a database may hold anybody's keys, so Retell is asked only where ``RETELL_API_BASE`` says so.
     """
-    return bool(key) and not (key or "").startswith(DEMO_PREFIX) and (production or bool(api_base))
-
-
-def is_safe_address(address: str) -> bool:
-    """Whether a key may travel there: encrypted, or without leaving this machine."""
-    parts = urlsplit(address)
-    return bool(parts.hostname) and (
-        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in OWN_MACHINE)
-    )
+    return keyed_http.opens_something(key) and (production or bool(api_base))
 
 
 class RetellProblem(Exception):
@@ -94,15 +83,9 @@ class RetellClient:
         session: requests.Session | None = None,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        if not key or key.startswith(DEMO_PREFIX):
-            raise ValueError("no key that could be used at Retell")
         self._base = (api_base or RETELL).rstrip("/")
-        if not is_safe_address(self._base):
-            raise ValueError("a key never travels in clear text")
         self._key, self._sleep = key, sleep
-        self._session = session or requests.Session()
-        if urlsplit(self._base).hostname in OWN_MACHINE:
-            self._session.trust_env = False  # no proxy between this machine and itself
+        self._session = keyed_http.session_for(self._base, key, session)
 
     def get_call(self, call_id: str) -> Call | None:
         """Everything about one call; None where Retell knows no such call under this key. Raises `RetellProblem`."""
@@ -154,13 +137,13 @@ class RetellClient:
                 method,
                 f"{self._base}{path}",
                 json=body,
-                auth=_Bearer(self._key),
+                auth=keyed_http.Bearer(self._key),
                 timeout=(CONNECT_TIMEOUT, ANSWER_TIMEOUT),
                 allow_redirects=False,  # the key is for this address alone
             )
         except requests.RequestException as problem:
             raise RetellUnavailable(type(problem).__name__) from None  # its text may hold the whole request
-        found = _object(answer.content)
+        found = keyed_http.json_object(answer.content)
         if answer.status_code != 200:
             raise self._problem(answer, found)
         if found is None:
@@ -171,38 +154,10 @@ class RetellClient:
         status = answer.status_code
         words = str((said or {}).get("message") or f"HTTP {status}").replace(self._key, "…")[:LONGEST_MESSAGE]
         if status in BUSY or status >= 500:
-            return RetellUnavailable(words, status, retry_after=_seconds(answer.headers.get("Retry-After")))
+            return RetellUnavailable(words, status, retry_after=keyed_http.retry_after(answer))
         if status in REFUSED:
             return RetellRefused(words, status)
         if said is None or status < 400:
             # Not Retell's way to say no: a wrong address, or something in between.
             return RetellUnavailable(words, status)
         return RetellRejected(words, status)
-
-
-class _Bearer(AuthBase):
-    """As `auth`, or a .netrc of this machine would take its place."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._key}"
-        return request
-
-
-def _object(raw: bytes) -> dict[str, Any] | None:
-    try:
-        # NaN and Infinity are no JSON, and no database takes them.
-        found = json.loads(raw, parse_constant=lambda name: None)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _seconds(text: str | None) -> float | None:
-    """``Retry-After`` in seconds; None where it is a date or nonsense."""
-    try:
-        return max(float(text or ""), 0.0)
-    except ValueError:
-        return None

@@ -25,8 +25,9 @@ from portal.db import db, utcnow
 from portal.demo.dialogues import WEEKDAYS, Turn, retell_entries, spoken_date, spoken_time
 from portal.demo.handover import handing_over
 from portal.demo.run import Place
-from portal.domain import slots
+from portal.domain import free_times
 from portal.domain.availability import Interval
+from portal.domain.slots import Plan
 from portal.models import CalcomEventType, Call, Company, PhoneNumber, Staff
 from portal.tenancy import tenant_scope
 from portal.webhooks.signatures import sign_calcom, sign_retell
@@ -172,7 +173,7 @@ def _free(now: datetime) -> Slots:
     length = timedelta(minutes=kind.duration_minutes)
     for days in range(1, DAYS_AHEAD + 1):
         start = now + timedelta(days=days)
-        found = slots.free_times(slots.Plan(branch_id, 0, staff.id, start, start + length), now)
+        found = free_times.on_day(Plan(branch_id, 0, staff.id, start, start + length), now)
         if found:
             offers = [found[len(found) // 3], *found[len(found) // 3 + 3 :][-1:]]
             return Slots(offers, staff.name, staff.email or "", kind.duration_minutes)

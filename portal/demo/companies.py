@@ -7,7 +7,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from portal.demo import PASSWORD
-from portal.demo.firms import LONG_AGO, OPERATOR, RATE, ZONE, Away, Closed, Firm, Offer, Span, Worker
+from portal.demo.firms import LONG_AGO, OPERATOR, RATE, ZONE, Away, Closed, Firm, Offer, Season, Span, Worker
 from portal.demo.rows import Rows
 from portal.domain.access import hash_password
 from portal.models import (
@@ -112,6 +112,8 @@ def _branches(rows: Rows, firm: Firm, made: dict[str, Any]) -> tuple[list[int], 
             phone=place.number,
             email=f"{place.slug}@{firm.tenant_id}.example",
             timezone=ZONE,
+            country="DE",
+            region=place.region,
             is_primary=position == 0,
             **made,
         )
@@ -133,7 +135,9 @@ def _branches(rows: Rows, firm: Firm, made: dict[str, Any]) -> tuple[list[int], 
     return branches, numbers
 
 
-def _hours(rows: Rows, branch: int, staff: int | None, week: dict[int, tuple[Span, ...]], made: dict[str, Any]) -> None:
+def _hours(
+    rows: Rows, branch: int, staff: int | None, week: dict[int, tuple[Span, ...]], made: dict[str, Any], **season: Any
+) -> None:
     for weekday, spans in week.items():
         for opens_at, closes_at in spans:
             rows.add(
@@ -144,6 +148,7 @@ def _hours(rows: Rows, branch: int, staff: int | None, week: dict[int, tuple[Spa
                 opens_at=opens_at,
                 closes_at=closes_at,
                 **made,
+                **season,
             )
 
 
@@ -248,4 +253,20 @@ def add_specials(rows: Rows, ids: Ids, away: list[Away], closed: list[Closed], z
             **stamp,
         )
     for closure in closed:
-        rows.add(BranchClosure, branch_id=ids.branches[closure.place], date=closure.day, reason=closure.reason, **stamp)
+        for opens_at, closes_at in () if closure.public else closure.spans or ((None, None),):
+            rows.add(
+                BranchClosure,
+                branch_id=ids.branches[closure.place],
+                date=closure.day,
+                opens_at=opens_at,
+                closes_at=closes_at,
+                reason=closure.reason,
+                **stamp,
+            )
+
+
+def add_season(rows: Rows, ids: Ids, season: Season, made: datetime) -> None:
+    """Opening hours that count for some weeks instead of the others."""
+    stamp = {"company_id": ids.company, "created_at": made, "updated_at": made}
+    dates = {"valid_from": season.first, "valid_until": season.last}
+    _hours(rows, ids.branches[season.place], None, season.week, stamp, **dates)

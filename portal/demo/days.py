@@ -81,8 +81,13 @@ class Calendar:
         person = self.firm.workers[worker]
         if any(row.worker == worker and row.first <= day <= row.last for row in self.away):
             return []
-        closures = [Closure(row.day) for row in self.closed if row.place == person.place]
+        closures = self.closures(person.place)
         return availability.working(day, self.zone, _hours(person), closures)
+
+    def closures(self, place: int) -> list[Closure]:
+        """A branch's days that are not like others."""
+        rows = [row for row in self.closed if row.place == place]
+        return [Closure(row.day, *span) for row in rows for span in row.spans or ((),)]
 
     def days(self) -> Iterator[tuple[date, int]]:
         """Every local day, with its distance from today."""

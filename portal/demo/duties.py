@@ -13,7 +13,7 @@ from portal.db import db
 from portal.demo.records import Story
 from portal.demo.rings import Duty, Ring
 from portal.domain import availability, followup_rules, followups, promises
-from portal.domain.availability import Closure, Hours, Interval
+from portal.domain.availability import Hours, Interval
 from portal.domain.followup_rules import Terms
 from portal.domain.followup_served import OPEN, served
 from portal.domain.promises import CallFacts
@@ -95,7 +95,7 @@ class Duties:
         hours = [
             Hours(weekday, *span) for weekday, spans in self.story.firm.places[place].week.items() for span in spans
         ]
-        closures = [Closure(row.day) for row in calendar.closed if row.place == place]
+        closures = calendar.closures(place)
         first = moment.astimezone(calendar.zone).date()
         for days in range(followup_rules.HORIZON):
             yield from availability.opening(first + timedelta(days=days), calendar.zone, hours, closures)

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from dateutil.easter import easter
+from portal.domain import public_holidays
 
 RATE = Decimal("0.4200")
 LONG_AGO = datetime(2019, 12, 31, 23, tzinfo=UTC)  # midnight in Berlin
@@ -27,7 +27,7 @@ def _at(text: str) -> time:
 
 @dataclass(frozen=True)
 class Place:
-    """A branch. ``week``: opening hours by ISO weekday; ``area``: the code of its landlines."""
+    """A branch. ``week``: opening hours by ISO weekday; ``area``: the code of its landlines; ``region``: its state."""
 
     name: str
     slug: str
@@ -38,6 +38,7 @@ class Place:
     area: str
     week: dict[int, tuple[Span, ...]]
     share: int
+    region: str
 
 
 @dataclass(frozen=True)
@@ -150,11 +151,33 @@ SALON = Firm(
         "recording_retention_days": 90,
     },
     places=(
-        Place("Berlin-Mitte", "berlin-mitte", "Torstraße 112", "10119", "Berlin", "+493022334455", "30", SALON_WEEK, 6),
         Place(
-            "Potsdam", "potsdam", "Brandenburger Straße 41", "14467", "Potsdam", "+493315556677", "331", SALON_WEEK, 2
+            "Berlin-Mitte",
+            "berlin-mitte",
+            "Torstraße 112",
+            "10119",
+            "Berlin",
+            "+493022334455",
+            "30",
+            SALON_WEEK,
+            6,
+            "BE",
         ),
-        Place("Hamburg", "hamburg", "Eppendorfer Weg 88", "20259", "Hamburg", "+494066778899", "40", SALON_WEEK, 2),
+        Place(
+            "Potsdam",
+            "potsdam",
+            "Brandenburger Straße 41",
+            "14467",
+            "Potsdam",
+            "+493315556677",
+            "331",
+            SALON_WEEK,
+            2,
+            "BB",
+        ),
+        Place(
+            "Hamburg", "hamburg", "Eppendorfer Weg 88", "20259", "Hamburg", "+494066778899", "40", SALON_WEEK, 2, "HH"
+        ),
     ),
     workers=(
         Worker("Sofia", "Klein", "Friseurmeisterin", 0, 501, (0, 2, 3, 4, 5), _days(("1-5", EARLY)), "#b4513b"),
@@ -255,7 +278,16 @@ PRACTICE = Firm(
     },
     places=(
         Place(
-            "Leipzig", "leipzig", "Karl-Heine-Straße 30", "04229", "Leipzig", "+4934155667788", "341", PRACTICE_WEEK, 7
+            "Leipzig",
+            "leipzig",
+            "Karl-Heine-Straße 30",
+            "04229",
+            "Leipzig",
+            "+4934155667788",
+            "341",
+            PRACTICE_WEEK,
+            7,
+            "SN",
         ),
         Place(
             "Halle",
@@ -267,6 +299,7 @@ PRACTICE = Firm(
             "345",
             PRACTICE_WEEK,
             3,
+            "ST",
         ),
     ),
     workers=(
@@ -332,45 +365,60 @@ class Away:
 
 @dataclass(frozen=True)
 class Closed:
-    """A branch's day off."""
+    """A branch's day off, or a day with other hours; ``public`` holidays follow from the region and are not entered."""
 
     place: int
     day: date
     reason: str
+    spans: tuple[Span, ...] = ()
+    public: bool = False
+
+
+@dataclass(frozen=True)
+class Season:
+    """Opening hours of a branch for some weeks."""
+
+    place: int
+    first: date
+    last: date
+    week: dict[int, tuple[Span, ...]]
 
 
 def specials(firm: Firm, today: date) -> tuple[list[Away], list[Closed]]:
-    """A vacation behind us, one ahead, a sick day, and a day on which the second branch is closed."""
+    """Vacations, sick days and training, the branches' public holidays, and days on which they are closed."""
     monday = today - timedelta(days=today.weekday())
     away = [
-        Away(1, monday - timedelta(days=42), monday - timedelta(days=30), "vacation", "Urlaub"),
-        Away(0, monday + timedelta(days=14), monday + timedelta(days=19), "vacation", "Urlaub"),
-        Away(len(firm.workers) - 1, monday - timedelta(days=12), monday - timedelta(days=11), "sick", "krank"),
-        Away(2, monday + timedelta(days=9), monday + timedelta(days=9), "training", "Fortbildung"),
+        Away(1, monday - timedelta(days=42), monday - timedelta(days=30), "vacation", "Familienurlaub"),
+        Away(0, monday + timedelta(days=14), monday + timedelta(days=19), "vacation", "Resturlaub"),
+        Away(len(firm.workers) - 1, monday - timedelta(days=12), monday - timedelta(days=11), "sick", "mit Attest"),
+        Away(2, monday + timedelta(days=9), monday + timedelta(days=9), "training", "Seminar, ganztägig"),
     ]
     closed = [
-        *(Closed(place, day, name) for day, name in holidays(today) for place in range(len(firm.places))),
+        *(row for place in range(len(firm.places)) for row in _holidays(firm.places[place], place, today)),
+        Closed(0, monday + timedelta(days=17), "Betriebsversammlung", _spans("9-13")),
         Closed(1, monday + timedelta(days=10), "Inventur" if firm.business == "salon" else "Praxisausflug"),
         Closed(1, monday - timedelta(days=25), "Wasserrohrbruch"),
+        *(Closed(1, monday + timedelta(days=days), "Betriebsferien") for days in range(35, 41)),
     ]
     return away, closed
 
 
-def holidays(today: date) -> list[tuple[date, str]]:
-    """The holidays of all of Germany within the demo's days."""
-    found = [day for year in (today.year - 1, today.year, today.year + 1) for day in _holidays_of(year)]
+def season(firm: Firm, today: date) -> Season:
+    """The first branch is open longer for some weeks, three weeks from now on."""
+    monday = today - timedelta(days=today.weekday())
+    week: dict[int, tuple[Span, ...]] = {}
+    for day, spans in firm.places[0].week.items():
+        week[day] = ((spans[0][0], time(20) if day < 6 else time(18)),)
+    return Season(0, monday + timedelta(days=21), monday + timedelta(days=47), week)
+
+
+def _holidays(branch: Place, place: int, today: date) -> list[Closed]:
+    """The public holidays of the branch's state within the demo's days."""
     first, last = today - timedelta(days=120), today + timedelta(days=60)
-    return [(day, name) for day, name in found if first <= day <= last]
+    state = public_holidays.Place("DE", branch.region)
+    named = [pair for year in range(first.year, last.year + 1) for pair in _of_year(state, year)]
+    return [Closed(place, day, name, public=True) for day, name in named if first <= day <= last]
 
 
-def _holidays_of(year: int) -> list[tuple[date, str]]:
-    sunday = easter(year)
-    after_easter = ((-2, "Karfreitag"), (1, "Ostermontag"), (39, "Christi Himmelfahrt"), (50, "Pfingstmontag"))
-    return [
-        (date(year, 1, 1), "Neujahr"),
-        *((sunday + timedelta(days=days), name) for days, name in after_easter),
-        (date(year, 5, 1), "Tag der Arbeit"),
-        (date(year, 10, 3), "Tag der Deutschen Einheit"),
-        (date(year, 12, 25), "1. Weihnachtstag"),
-        (date(year, 12, 26), "2. Weihnachtstag"),
-    ]
+def _of_year(state: public_holidays.Place, year: int) -> list[tuple[date, str]]:
+    return list(public_holidays.of_year(state, year, "de").items())

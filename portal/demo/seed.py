@@ -15,9 +15,9 @@ from sqlalchemy import select
 from portal.db import db, transaction
 from portal.demo import duties, sounds
 from portal.demo.account import Account, price_of
-from portal.demo.companies import add_company, add_operator, add_specials
+from portal.demo.companies import add_company, add_operator, add_season, add_specials
 from portal.demo.days import BACK, Calendar
-from portal.demo.firms import FIRMS, OPERATOR, ZONE, Firm, specials
+from portal.demo.firms import FIRMS, OPERATOR, ZONE, Firm, season, specials
 from portal.demo.office import Office
 from portal.demo.people import Person, Town
 from portal.demo.progress import Progress
@@ -77,6 +77,7 @@ def tell(firm: Firm, rows: Rows, now: datetime) -> Story:
     town, people = _people(firm, rng, today)
     away, closed = specials(firm, today)
     add_specials(rows, ids, away, closed, zone, now - OPENED)
+    add_season(rows, ids, season(firm, today), now - OPENED)
     calendar = Calendar(firm, people, rng, now, zone, away, closed)
     calendar.fill()
     telephone = Telephone(firm, town, people, calendar, rng, now)

@@ -33,6 +33,10 @@ def used_up_title(balance: Decimal) -> str:
     return _("The balance is used up") if balance <= 0 else _("The balance is as good as used up")
 
 
+def new_title() -> str:
+    return _("No balance yet")
+
+
 def held_title() -> str:
     return _("The rest of the balance is held for calls that are running")
 
@@ -106,6 +110,10 @@ def again(period: str, end: datetime, zone: str) -> str:
 
 def top_up() -> str:
     return _("It works as usual again as soon as you top up.")
+
+
+def first_top_up() -> str:
+    return _("It works as usual as soon as you have topped up.")
 
 
 def in_time() -> str:

@@ -83,7 +83,7 @@ def sweep(now: datetime) -> None:
     """What no movement could say: a limit set below what is spent already, a balance that was never watched."""
     at = limits.standing(now)
     below = worst(level for level in levels(at) if at.current < level.amount)
-    if below is not None and not _is_new(at) and _claimed(below, now):
+    if below is not None and not at.is_new and _claimed(below, now):
         _enqueue(_of_level(below, at.current, f"sweep:{now.isoformat()}"))
     for budget in at.budgets:
         if budget.reached and not _told(payload := _of_limit(budget)):
@@ -99,11 +99,6 @@ def _claimed(level: Level, now: datetime) -> bool:
             .values(low_balance_alert_sent_at=now)
         )
     )
-
-
-def _is_new(at: Standing) -> bool:
-    """Who has never had a balance has not used it up."""
-    return at.current == ZERO and db.session.scalar(select(BalanceTransaction.id).limit(1)) is None
 
 
 def _told(payload: dict[str, Any]) -> bool:
@@ -258,6 +253,8 @@ def _of_budget(at: Standing, budget: Budget) -> BalanceWarning:
 def _of_used_up(at: Standing, action: str) -> BalanceWarning:
     title = words.held_title() if at.current >= max(at.minute, CENT) else words.used_up_title(at.current)
     text = _sentences(words.too_little(at.available), words.now(at, action), words.top_up())
+    if at.is_new:
+        title, text = words.new_title(), _sentences(words.now(at, action), words.first_top_up())
     kind, preventable = "warn" if action == "grace" else "bad", not at.tops_itself_up
     return BalanceWarning(kind, title, text, _("Top up"), TOP_UP_PAGE, preventable)
 

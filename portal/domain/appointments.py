@@ -6,7 +6,7 @@ the calendar or leaves it raises ``ical_sequence`` as well. Names and notes stay
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 
 from portal.db import db, utcnow
-from portal.domain import audit, booking_rules, followups, stats, visits
+from portal.domain import audit, booking_push, booking_rules, followups, stats, visits
 from portal.domain.errors import Conflict, DomainError
 from portal.domain.slots import BUSY, OPEN, Overbooking, Plan, columns, guard, moves, plan_of
 from portal.models import Appointment, AuditLog, Call, Service
@@ -31,7 +31,9 @@ STEPS = {
 }
 # What the audit calls them.
 DEEDS = {"confirm": "confirmed", "back": "restored"}
+STEP_RECORDS = tuple(f"appointment.{DEEDS.get(name, name)}" for name in (*STEPS, "cancelled"))
 REASON_LENGTH = 500
+SAME: Any = object()  # the person stays who it was: None is nobody
 
 
 class Changed(Conflict):
@@ -109,15 +111,19 @@ def change(
     row = _locked(appointment, version)
     moving = moves(row, plan)
     over: list[Appointment] = []
-    if moving and row.status in BUSY:
+    claims = moving or _takes_more(row, plan)
+    if claims and row.status in BUSY:
         over = guard(plan, row, overbooking=overbooking, take_over=take_over)
     visits.lock(row.customer_id, plan.customer_id)
     before, customer_before = _shown(row), row.customer_id
     fields = _assign(row, columns(plan))
     if not fields:
         return row
-    if moving:
-        row.ical_sequence += 1
+    if moving or not {"service_id", "customer_id"}.isdisjoint(fields):
+        row.ical_sequence += 1  # what stands in the customer's own calendar is different
+    if "start_time" in fields:
+        row.reminder_sent_at = None
+    if claims:
         row.overbooked_by = overbooking.user_id if overbooking and over else None
     after = {"fields": fields} | _why(over, overbooking)
     _changed(row, "appointment.moved" if moving else "appointment.edited", before, after)
@@ -125,6 +131,12 @@ def change(
     if moving:
         followups.appointment_changed(row, utcnow())
     return row
+
+
+def _takes_more(row: Appointment, plan: Plan) -> bool:
+    """Whether it would reach further with its buffers: another service may need a longer pause after it."""
+    before, after = plan_of(row).padded, plan.padded
+    return after.start < before.start or after.end > before.end
 
 
 def change_by_hand(
@@ -140,7 +152,10 @@ def change_by_hand(
         raise DomainError(_("A cancelled appointment cannot be changed. Take the cancellation back first."))
     if plan.service_id != appointment.service_id:
         plan = with_service(plan)
-    if moves(appointment, plan) or plan.service_id != appointment.service_id:
+    if moves(appointment, plan) and appointment.status not in OPEN:
+        raise DomainError(_("This appointment is over and keeps its time. Take the last step back first."), "time")
+    before = plan_of(appointment)
+    if moves(appointment, plan) or (plan.service_id, plan.customer_id) != (before.service_id, before.customer_id):
         booking_rules.check(plan, now, appointment)
     return change(appointment, plan, version=version, overbooking=overbooking)
 
@@ -151,12 +166,13 @@ def move(
     end: datetime,
     *,
     now: datetime,
-    staff_id: int | None = None,
+    staff_id: int | None = SAME,
     version: int | None = None,
     overbooking: Overbooking | None = None,
 ) -> Appointment:
-    """Move by hand to another time and, if ``staff_id`` is given, to another person."""
-    plan = replace(plan_of(appointment), start=start, end=end, staff_id=staff_id or appointment.staff_id)
+    """Move by hand to another time and, if ``staff_id`` is given, to another person or (None) to nobody yet."""
+    staff_id = appointment.staff_id if staff_id is SAME else staff_id
+    plan = replace(plan_of(appointment), start=start, end=end, staff_id=staff_id)
     return change_by_hand(appointment, plan, now=now, version=version, overbooking=overbooking)
 
 
@@ -227,7 +243,7 @@ def _before(row: Appointment) -> tuple[str, datetime | None]:
         raise Changed(_("There is nothing to take back."))
     if row.status == "confirmed" and row.arrived_at is None:
         return "scheduled", None
-    for step in history(row):
+    for step in _standing_steps(row):
         old, new = step.old_values or {}, step.new_values or {}
         if row.status == "confirmed" and new.get("arrived_at"):
             return old.get("status", "confirmed"), None
@@ -235,6 +251,20 @@ def _before(row: Appointment) -> tuple[str, datetime | None]:
             arrived_at = _time(old["arrived_at"]) if "arrived_at" in old else row.arrived_at
             return old.get("status", "confirmed"), arrived_at
     return "confirmed", None
+
+
+def _standing_steps(row: Appointment) -> Iterator[AuditLog]:
+    """The steps that were not taken back, the latest first: taking back twice goes two steps back, not to and fro."""
+    undone = 0
+    for record in history(row):
+        if record.action == "appointment.restored":
+            if (record.new_values or {}).get("status") == "scheduled":
+                return  # the beginning: nothing before it stands
+            undone += 1
+        elif record.action in STEP_RECORDS:
+            if undone == 0:
+                yield record
+            undone = max(undone - 1, 0)
 
 
 def history(appointment: Appointment) -> list[AuditLog]:
@@ -302,6 +332,7 @@ def _changed(row: Appointment, action: str, before: dict[str, Any], more: dict[s
     after = _shown(row)
     old = {name: value for name, value in before.items() if after[name] != value}
     audit.record(action, row, old=old, new={name: after[name] for name in old} | (more or {}))
+    booking_push.appointment_changed(row, before)
 
 
 def _shown(row: Appointment) -> dict[str, Any]:

@@ -57,13 +57,20 @@ class Hours:
     valid_from: date | None = None
     valid_until: date | None = None
 
-    def applies(self, day: date) -> bool:
-        """Whether the row counts on this day; ``valid_until`` is the last one."""
-        return (
-            day.isoweekday() == self.weekday
-            and (self.valid_from is None or self.valid_from <= day)
-            and (self.valid_until is None or day <= self.valid_until)
+    def covers(self, day: date) -> bool:
+        """Whether the day lies in the row's season; ``valid_until`` is the last one."""
+        return (self.valid_from is None or self.valid_from <= day) and (
+            self.valid_until is None or day <= self.valid_until
         )
+
+    def applies(self, day: date) -> bool:
+        """Whether the row is of this day's weekday and season."""
+        return day.isoweekday() == self.weekday and self.covers(day)
+
+    @property
+    def season(self) -> tuple[date, int]:
+        """What rows of one season share; the larger one goes before the smaller, any season before none."""
+        return self.valid_from or date.min, -(self.valid_until or date.max).toordinal()
 
 
 @dataclass(frozen=True)
@@ -90,16 +97,34 @@ def local_instant(day: date, at: time, zone: ZoneInfo, *, last: bool = False) ->
     return _clock_change(instant, zone)
 
 
+def is_twice(moment: datetime, zone: ZoneInfo) -> bool:
+    """Whether the wall clock shows that moment's time once more, because it goes back."""
+    local = moment.astimezone(zone)
+    first, second = (local.replace(fold=fold).utcoffset() for fold in (0, 1))
+    return first != second
+
+
 def day_bounds(day: date, zone: ZoneInfo) -> Interval:
     """The local day from midnight to midnight: 23, 24 or 25 hours."""
     return Interval(local_instant(day, MIDNIGHT, zone), local_instant(day + timedelta(days=1), MIDNIGHT, zone))
 
 
 def hour_marks(day: date, zone: ZoneInfo) -> list[datetime]:
-    """The instants of the hours of a local day, for the scale of a calendar: 23, 24 or 25 of them."""
+    """The instants at which a clock on the wall shows a new hour, or an hour again: 23, 24 or 25 on a local day."""
     bounds = day_bounds(day, zone)
-    hours = -(-bounds.duration // timedelta(hours=1))
-    return [bounds.start + timedelta(hours=hour) for hour in range(hours)]
+    marks = [bounds.start]
+    while (mark := _next_mark(marks[-1], zone)) < bounds.end:
+        marks.append(mark)
+    return marks
+
+
+def _next_mark(mark: datetime, zone: ZoneInfo) -> datetime:
+    """The next full hour on the wall, or the change of clocks before it. Some change by half an hour."""
+    local = mark.astimezone(zone)
+    full = mark + timedelta(hours=1) - timedelta(minutes=local.minute, seconds=local.second)
+    if full.astimezone(zone).utcoffset() == local.utcoffset():
+        return full
+    return _clock_change(full, zone)
 
 
 def _clock_change(near: datetime, zone: ZoneInfo) -> datetime:
@@ -220,8 +245,18 @@ def _grid(span: Interval, duration: timedelta, step: timedelta) -> Iterator[Inte
         start += step
 
 
+def in_force(day: date, hours: Iterable[Hours]) -> list[Hours]:
+    """The rows that count on a day. A season takes the place of the hours without one, also where it has none that day.
+
+    Of seasons that overlap, the one that began last counts.
+    """
+    rows = [row for row in hours if row.covers(day)]
+    season = max((row.season for row in rows), default=None)
+    return [row for row in rows if row.season == season and row.weekday == day.isoweekday()]
+
+
 def _regular(day: date, zone: ZoneInfo, hours: Iterable[Hours]) -> list[Interval]:
-    return _spans(day, zone, [(row.opens_at, row.closes_at) for row in hours if row.applies(day)])
+    return _spans(day, zone, [(row.opens_at, row.closes_at) for row in in_force(day, hours)])
 
 
 def _special(day: date, zone: ZoneInfo, closures: Iterable[Closure]) -> list[Interval] | None:

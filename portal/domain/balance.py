@@ -92,6 +92,7 @@ class Now:
     past: list[tuple[date, Decimal]]
     today: date
     spend: list[SpendDay] = field(default_factory=list)
+    is_new: bool = False  # no money has ever come
 
     @property
     def spend_total(self) -> Decimal:
@@ -254,6 +255,7 @@ def _now_and_lines(now: datetime, *, named: bool) -> tuple[Now, list[Line]]:
         past=_past(lines, stand, today),
         today=today,
         spend=days[-CHART_DAYS:],
+        is_new=not lines,
     )
     return head, lines
 

@@ -2,101 +2,48 @@
 
 A booking's uid is its identity. A reschedule brings a new uid and names the old one: the same appointment moves, and a
 new :class:`Booking` row joins it. Only what the provider itself has changed is taken over, so that what people of the
-business did in the portal meanwhile stays.
+business did in the portal meanwhile stays. What was changed here and has not reached the provider yet is not
+overwritten: where both sides differ then, a person chooses (see ``booking_sync``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from portal.db import db, utcnow
-from portal.domain import appointments, audit, customers, followups
-from portal.domain.slots import OPEN, Plan, plan_of
-from portal.models import (
-    Appointment,
-    Booking,
-    Branch,
-    CalcomEventType,
-    Call,
-    Service,
-    Staff,
-    StaffAbsence,
-    StaffEventType,
+from portal.db import db
+from portal.domain import appointments, audit, booking_alerts, booking_push, followups
+from portal.domain.booking_push import There, told_by_calcom
+from portal.domain.booking_rows import (
+    call_of,
+    event_type_of,
+    join,
+    organizer_of,
+    plan_for,
+    staff_by,
+    staff_of,
+    tie,
+    write,
 )
+from portal.domain.slots import OPEN, Plan, plan_of
+from portal.domain.told import CALCOM, ENDED, IS_OVER, REPLACED, STATUS, Away, Moot, Person, Told, Waiting
+from portal.models import Appointment, Booking, Call, StaffAbsence
 from portal.tenancy import current_company_id
 
-CALCOM = "calcom"
-STATUS = {"ACCEPTED": "confirmed", "PENDING": "scheduled"}
-ENDED = ("CANCELLED", "REJECTED")
-REPLACED = "RESCHEDULED"
+__all__ = ["CALCOM", "ENDED", "REPLACED", "STATUS", "Away", "Moot", "Person", "Told", "Waiting"]
+
 # The event before may still be on its way; after this time the later one is taken by itself.
 PATIENCE = timedelta(minutes=1)
 # A cancellation of what we have never heard of: after this time it is nothing to us.
 MOOT_AFTER = timedelta(hours=6)
 
 
-class Waiting(Exception):
-    """The row that this is about is not here yet."""
-
-
-class Moot(Exception):
-    """Understood; nothing follows from it."""
-
-
-@dataclass(frozen=True)
-class Person:
-    """Somebody as the provider knows them; every field may be missing."""
-
-    id: int | None = None
-    name: str | None = None
-    email: str | None = None
-    phone: str | None = None
-    timezone: str | None = None
-
-
-@dataclass(frozen=True)
-class Told:
-    """A booking as the provider tells it. Times are aware; ``written_at`` is when the provider wrote the event."""
-
-    uid: str
-    status: str
-    start: datetime
-    end: datetime
-    organizer: Person
-    attendee: Person
-    previous_uid: str | None = None
-    booking_id: int | None = None
-    event_type_id: int | None = None
-    title: str | None = None
-    notes: str | None = None
-    sequence: int | None = None
-    written_at: datetime | None = None
-    call_id: str | None = None
-    reason: str | None = None
-    by: str | None = None
-    raw: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Away:
-    """An absence as the provider tells it."""
-
-    uid: str
-    person: Person
-    start: datetime
-    end: datetime
-    kind: str
-    note: str | None
-    written_at: datetime
-
-
 # ---- Bookings that stand ----------------------------------------------------------------------------------------
 
 
+@told_by_calcom()
 def take_over(told: Told, now: datetime, waited: timedelta = timedelta(0)) -> Appointment:
     """A booking was made, requested, confirmed or moved. ``waited``: how long this event has been lying here."""
     booking = find(told.uid)
@@ -130,56 +77,81 @@ def _successor(uid: str) -> Booking | None:
     )
 
 
+def locked(booking: Booking) -> Appointment:
+    """The appointment of the booking, both as they are now: a push and an event about it come one after the other."""
+    appointment = db.session.get_one(Appointment, booking.appointment_id, with_for_update=True, populate_existing=True)
+    db.session.refresh(booking)
+    return appointment
+
+
 def _new(told: Told, now: datetime) -> Appointment:
     source = "phone" if told.call_id else "web"
-    plan, call = _plan(told, now), _call(told.call_id)
+    plan, call = plan_for(told, now), call_of(told.call_id)
     appointment = appointments.book(plan, now=now, source=source, status=STATUS[told.status], call=call, take_over=True)
-    _join(appointment, told)
-    _tie(appointment, told)
+    join(appointment, told)
+    tie(appointment, told)
     followups.appointment_made(appointment, now)
     return appointment
 
 
 def _moved(previous: Booking, told: Told, now: datetime) -> Appointment:
     """A reschedule: the appointment of the booking before moves."""
-    appointment = db.session.get_one(Appointment, previous.appointment_id)
+    appointment = locked(previous)
+    if (known := find(told.uid)) is not None:
+        return _again(known, told, now)  # the answer to our own push was quicker
+    if previous.sync_status == booking_push.SYNCED:
+        _follow_move(appointment, previous, told, now)
+        join(appointment, told)
+    else:
+        _meanwhile(appointment, previous, told, now)
+    tie(appointment, told)
+    return appointment
+
+
+def _follow_move(appointment: Appointment, previous: Booking, told: Told, now: datetime) -> None:
     if appointment.status not in OPEN:
         # Cancelled so that the customer may choose another time, for one: it stands again once they have.
         appointments.set_status(appointment, "back", now, take_over=True)
-    kept, staff_id, event_type = plan_of(appointment), _staff_id(told), _event_type(told.event_type_id)
-    plan = replace(
-        kept,
-        branch_id=event_type.branch_id if event_type and event_type.branch_id else kept.branch_id,
-        start=told.start,
-        end=told.end,
-        staff_id=staff_id or kept.staff_id,
-        service_id=event_type.service_id if event_type and event_type.service_id else kept.service_id,
-    )
-    appointment = appointments.change(appointment, plan, take_over=True)
+    appointments.change(appointment, _followed(appointment, previous, told), take_over=True)
     if told.status == "PENDING" and appointment.status == "confirmed":
         appointments.set_status(appointment, "back", now)
     _confirm(appointment, told, now)
     previous.status = REPLACED
-    _join(appointment, told)
-    _tie(appointment, told)
-    return appointment
+
+
+def _followed(appointment: Appointment, known: Booking, told: Told) -> Plan:
+    """The appointment with what Cal.com has changed since it was last heard; the rest stays as it is here."""
+    plan, event_type = plan_of(appointment), event_type_of(told.event_type_id)
+    if (told.start, told.end) != (known.starts_at, known.ends_at):
+        length = plan.end - plan.start
+        changed_here = length != known.ends_at - known.starts_at
+        plan = replace(plan, start=told.start, end=told.start + length if changed_here else told.end)
+    if plan.staff_id is None or (told.organizer.id, told.organizer.email) != organizer_of(known):
+        plan = replace(plan, staff_id=staff_of(told) or plan.staff_id)
+    if event_type is not None and event_type.id != known.event_type_id:
+        plan = replace(
+            plan,
+            branch_id=event_type.branch_id or plan.branch_id,
+            service_id=event_type.service_id or plan.service_id,
+        )
+    return plan
 
 
 def _again(booking: Booking, told: Told, now: datetime) -> Appointment:
     """The same booking once more: only what is newer and different counts."""
-    appointment = db.session.get_one(Appointment, booking.appointment_id)
+    appointment = locked(booking)
     if is_stale(booking, told) or booking.status in (*ENDED, REPLACED):
         raise Moot("older than what is known of the booking")
-    plan = plan_of(appointment)
-    if (told.start, told.end) != (booking.starts_at, booking.ends_at):
-        plan = replace(plan, start=told.start, end=told.end)
-    if (told.organizer.id, told.organizer.email) != _organizer_of(booking):
-        plan = replace(plan, staff_id=_staff_id(told) or plan.staff_id)
-    appointment = appointments.change(appointment, plan, take_over=True)
-    if told.status != booking.status:
-        _confirm(appointment, told, now)
-    _write(booking, told)
-    _tie(appointment, told)
+    if booking.status == "ACCEPTED":
+        told = replace(told, status="ACCEPTED")  # what is confirmed does not become a mere request again
+    if booking.sync_status != booking_push.SYNCED:
+        _meanwhile(appointment, booking, told, now)
+    else:
+        appointments.change(appointment, _followed(appointment, booking, told), take_over=True)
+        if told.status != booking.status:
+            _confirm(appointment, told, now)
+        write(booking, told)
+    tie(appointment, told)
     return appointment
 
 
@@ -188,13 +160,58 @@ def _confirm(appointment: Appointment, told: Told, now: datetime) -> None:
         appointments.set_status(appointment, "confirm", now)
 
 
+def _meanwhile(appointment: Appointment, known: Booking, told: Told, now: datetime) -> None:
+    """Cal.com tells of a booking while a change that was made here is still on its way there.
+
+    ``known`` is the booking as it was heard last; with another uid it is the one before.
+    """
+    wish, before, sent = booking_push.wish_of(appointment), booking_push.there(known), known.pushed_start
+    heard, undecided = There(told.start, told.status), known.sync_status == booking_push.CONFLICT
+    clash = booking_push.contradicts(wish, before, heard, sent)
+    moved_here, is_echo = wish.start != before.start, told.start in (sent, wish.start)
+    if not (clash or undecided or moved_here or is_echo) and wish.stands:
+        appointments.change(appointment, _followed(appointment, known, told), take_over=True)
+    if not clash and wish.stands and appointment.status == "scheduled" and told.status != known.status:
+        _confirm(appointment, told, now)
+    settle(appointment, heir(appointment, known, told), clash or undecided, now)
+
+
+def heir(appointment: Appointment, known: Booking, told: Told) -> Booking:
+    """The row of what was told: the known one written anew, or a new one that takes its place and its state."""
+    if known.external_uid == told.uid:
+        write(known, told)
+        return known
+    known.status = REPLACED
+    booking = join(appointment, replace(told, previous_uid=told.previous_uid or known.external_uid))
+    booking.sync_status, booking.sync_attempts, booking.sync_error = (
+        known.sync_status,
+        known.sync_attempts,
+        known.sync_error,
+    )
+    booking.pushed_start, booking.push_until = known.pushed_start, known.push_until
+    booking_push.in_step(known)
+    return booking
+
+
+def settle(appointment: Appointment, booking: Booking, clash: bool, now: datetime) -> None:
+    """How the two stand after news from Cal.com: agreed, still to be pushed, or to be chosen by a person."""
+    step = booking_push.next_step(booking_push.wish_of(appointment), booking_push.there(booking), now)
+    if step is None:
+        booking_push.in_step(booking)
+    elif clash or step == "impossible":
+        if booking.sync_status != booking_push.CONFLICT:
+            booking.sync_status, booking.sync_error = booking_push.CONFLICT, None
+            booking_alerts.conflict(appointment, booking)
+        db.session.flush()
+
+
 def _as_history(successor: Booking, told: Told, now: datetime) -> Appointment:
     """An event that comes after the reschedule which replaced it: it joins, and changes nothing.
 
     Should the bookings before it stand as an appointment of their own, that one is the same and goes.
     """
     appointment = db.session.get_one(Appointment, successor.appointment_id)
-    booking = _join(appointment, told)
+    booking = join(appointment, told)
     booking.status = REPLACED
     previous = find(told.previous_uid) if told.previous_uid else None
     if previous is not None and previous.appointment_id != appointment.id:
@@ -203,15 +220,27 @@ def _as_history(successor: Booking, told: Told, now: datetime) -> Appointment:
 
 
 def _merge(previous: Booking, appointment: Appointment, now: datetime) -> None:
+    """The earlier appointment ends; customer and notes, which people may have put right there, live on."""
     double = db.session.get_one(Appointment, previous.appointment_id)
+    for row in sorted((double, appointment), key=lambda row: row.id):
+        db.session.refresh(row, with_for_update=True)  # what is changed meanwhile is not written back
+    earlier, plan = plan_of(double), plan_of(appointment)
     if double.status in OPEN:
         appointments.cancel(double, "rescheduled", CALCOM, now)
+    plan = replace(
+        plan,
+        customer_id=earlier.customer_id,
+        internal_notes=earlier.internal_notes or plan.internal_notes,
+        customer_notes=earlier.customer_notes or plan.customer_notes,
+    )
+    appointments.change(appointment, plan, take_over=True)
     call = db.session.get(Call, double.call_id) if double.call_id is not None else None
     if call is not None:
         call.appointment_id = None
         appointments.link_call(appointment, call)
     for booking in db.session.scalars(select(Booking).where(Booking.appointment_id == double.id)):
         booking.appointment_id, booking.status = appointment.id, REPLACED
+        booking_push.in_step(booking)
     db.session.flush()
 
 
@@ -227,17 +256,36 @@ def is_stale(booking: Booking, told: Told) -> bool:
 # ---- Bookings that end ------------------------------------------------------------------------------------------
 
 
+@told_by_calcom()
 def call_off(told: Told, now: datetime, waited: timedelta = timedelta(0)) -> Appointment:
     """A booking was cancelled or rejected."""
     booking = _known(told.uid, waited)
-    appointment = db.session.get_one(Appointment, booking.appointment_id)
-    if booking.status in (*ENDED, REPLACED) or is_stale(booking, told):
-        raise Moot("the booking has ended already, or something newer is known of it")
-    _write(booking, told)
-    if appointment.status not in OPEN:
-        return appointment
-    default = "rejected" if told.status == "REJECTED" else "calcom"
-    return appointments.cancel(appointment, told.reason or default, _canceller(told), now)
+    appointment = locked(booking)
+    if booking.status in (*ENDED, REPLACED):
+        # An end is final for its uid, so that it holds whatever else was heard before.
+        raise Moot("the booking has ended already")
+    _not_over_after_all(appointment, told, now)
+    wish, before = booking_push.wish_of(appointment), booking_push.there(booking)
+    unpushed = booking.sync_status != booking_push.SYNCED
+    heard, sent = There(told.start, told.status), booking.pushed_start
+    clash = unpushed and booking_push.contradicts(wish, before, heard, sent, unsent=True)
+    write(booking, told)
+    if not clash and appointment.status in OPEN:
+        default = "rejected" if told.status == "REJECTED" else "calcom"
+        appointments.cancel(appointment, told.reason or default, _canceller(told), now)
+    if unpushed:
+        settle(appointment, booking, clash, now)
+    return appointment
+
+
+def _not_over_after_all(appointment: Appointment, told: Told, now: datetime) -> None:
+    """Cal.com tells by the clock that a visit is over, whoever came: one that had been cancelled before was none."""
+    if appointment.status not in ("completed", "no_show") or told.written_at is None or told.written_at > told.end:
+        return
+    last = next((step for step in appointments.history(appointment) if (step.new_values or {}).get("status")), None)
+    if last is not None and last.user_id is None and last.action != "appointment.created":
+        while appointment.status not in OPEN:
+            appointments.set_status(appointment, "back", now, take_over=True)
 
 
 def _canceller(told: Told) -> str:
@@ -252,12 +300,13 @@ def _canceller(told: Told) -> str:
     return told.by or "calcom"
 
 
+@told_by_calcom()
 def mark_no_show(
     uid: str, marks: dict[str, bool], written_at: datetime | None, now: datetime, waited: timedelta = timedelta(0)
 ) -> Appointment:
     """Somebody did not come, or did after all. ``marks``: e-mail address → no-show."""
     booking = _known(uid, waited)
-    appointment = db.session.get_one(Appointment, booking.appointment_id)
+    appointment = locked(booking)
     if booking.status == REPLACED:
         raise Moot("the booking has been rescheduled")
     if written_at and booking.event_created_at and written_at < booking.event_created_at:
@@ -268,14 +317,21 @@ def mark_no_show(
     if missed and appointment.status != "cancelled":
         return appointments.set_status(appointment, "no_show", now)
     if not missed and appointment.status == "no_show":
-        return appointments.set_status(appointment, "back", now, take_over=True)
+        appointments.set_status(appointment, "back", now, take_over=True)
+        if appointment.status in OPEN and (booking.raw_payload or {}).get(IS_OVER):
+            appointments.set_status(appointment, "completed", now)
     return appointment
 
 
+@told_by_calcom()
 def meeting_ended(uid: str, now: datetime, waited: timedelta = timedelta(0)) -> Appointment:
     """The booked time is over. Cal.com says so by the clock, so an appointment moved in the portal is left alone."""
     booking = _known(uid, waited)
-    appointment = db.session.get_one(Appointment, booking.appointment_id)
+    appointment = locked(booking)
+    if appointment.status == "no_show" and not (booking.raw_payload or {}).get(IS_OVER):
+        # Should they have come after all, it was a visit.
+        booking.raw_payload = (booking.raw_payload or {}) | {IS_OVER: True}
+        return appointment
     if booking.status in (*ENDED, REPLACED) or appointment.status not in OPEN:
         raise Moot("the appointment is not open")
     if appointment.start_time != booking.starts_at:
@@ -297,7 +353,7 @@ def _known(uid: str, waited: timedelta) -> Booking:
 
 def take_over_absence(away: Away, waited: timedelta = timedelta(0)) -> StaffAbsence:
     """Somebody will be away. Cal.com tells a change under the same uid, and nothing when it is deleted."""
-    staff_id = _staff_by(away.person, None)
+    staff_id = staff_by(away.person, None)
     if staff_id is None:
         if waited < MOOT_AFTER:
             raise Waiting(f"waits for staff member {away.person.id}")
@@ -320,161 +376,3 @@ def take_over_absence(away: Away, waited: timedelta = timedelta(0)) -> StaffAbse
         new={"staff_id": staff_id, "starts_at": away.start.isoformat(), "ends_at": away.end.isoformat()},
     )
     return absence
-
-
-# ---- What the provider's words mean here ------------------------------------------------------------------------
-
-
-def _plan(told: Told, now: datetime) -> Plan:
-    """Branch, service and price by the event type, staff by the organizer, customer by the attendee.
-
-    What cannot be told is left open: an appointment without a person is shown as unassigned.
-    """
-    # First of all: it may lock the row that is locked before all others.
-    attendee = told.attendee
-    customer = customers.upsert_attendee(attendee.name, attendee.phone, attendee.email, now)
-    event_type = _event_type(told.event_type_id)
-    staff_id = _staff_id(told)
-    service_id = event_type.service_id if event_type else None
-    service = db.session.get(Service, service_id) if service_id else None
-    return Plan(
-        branch_id=_branch_id(event_type, staff_id),
-        customer_id=customer.id,
-        staff_id=staff_id,
-        start=told.start,
-        end=told.end,
-        service_id=service_id,
-        price=_price(event_type, service, staff_id),
-        buffer_before=event_type.buffer_before if event_type else 0,
-        buffer_after=(event_type and event_type.buffer_after) or (service.buffer_time_minutes if service else 0),
-        title=(service.name if service else told.title or "")[:255] or None,
-        customer_notes=told.notes or None,
-    )
-
-
-def _event_type(calcom_id: int | None) -> CalcomEventType | None:
-    if calcom_id is None:
-        return None
-    return db.session.scalar(select(CalcomEventType).where(CalcomEventType.calcom_event_type_id == calcom_id))
-
-
-def _staff_id(told: Told) -> int | None:
-    return _staff_by(told.organizer, _event_type(told.event_type_id))
-
-
-def _staff_by(person: Person, event_type: CalcomEventType | None) -> int | None:
-    """By Cal.com's user id, also one that counts for the event type only, else by e-mail address."""
-    if person.id is not None:
-        known = select(Staff.id).where(Staff.calcom_user_id == person.id)
-        found = db.session.scalar(known.order_by(Staff.is_active.desc(), Staff.id).limit(1))
-        if found is None and event_type is not None:
-            found = db.session.scalar(
-                select(StaffEventType.staff_id).where(
-                    StaffEventType.event_type_id == event_type.id, StaffEventType.calcom_user_id == person.id
-                )
-            )
-        if found is not None:
-            return found
-    if not person.email:
-        return None
-    return db.session.scalar(select(Staff.id).where(func.lower(Staff.email) == person.email.lower()))
-
-
-def _branch_id(event_type: CalcomEventType | None, staff_id: int | None) -> int:
-    if event_type is not None and event_type.branch_id is not None:
-        return event_type.branch_id
-    person = db.session.get(Staff, staff_id) if staff_id is not None else None
-    if person is not None and person.branch_id is not None:
-        return person.branch_id
-    first = db.session.scalar(
-        select(Branch.id).order_by(Branch.is_primary.desc(), Branch.is_active.desc(), Branch.id).limit(1)
-    )
-    if first is None:
-        raise Waiting("waits for a branch")
-    return first
-
-
-def _price(event_type: CalcomEventType | None, service: Service | None, staff_id: int | None) -> Any:
-    if event_type is not None and staff_id is not None:
-        own = db.session.scalar(
-            select(StaffEventType.custom_price).where(
-                StaffEventType.event_type_id == event_type.id, StaffEventType.staff_id == staff_id
-            )
-        )
-        if own is not None:
-            return own
-    if event_type is not None and event_type.price is not None:
-        return event_type.price
-    return service.price if service else None
-
-
-# ---- Rows -------------------------------------------------------------------------------------------------------
-
-
-def _join(appointment: Appointment, told: Told) -> Booking:
-    """A new booking row of the appointment."""
-    event_type = _event_type(told.event_type_id)
-    booking = Booking(
-        company_id=current_company_id(),
-        appointment_id=appointment.id,
-        event_type_id=event_type.id if event_type else None,
-        provider=CALCOM,
-        external_uid=told.uid,
-        previous_uid=told.previous_uid,
-        sequence=0,
-    )
-    _write(booking, told)
-    db.session.add(booking)
-    _name_booking(appointment, told)
-    db.session.flush()
-    return booking
-
-
-def _name_booking(appointment: Appointment, told: Told) -> None:
-    """The booking that stands for the appointment now."""
-    if appointment.calcom_event_id is None or told.previous_uid == appointment.calcom_event_id:
-        appointment.calcom_event_id, appointment.calcom_booking_id = told.uid, told.booking_id
-
-
-def _write(booking: Booking, told: Told) -> None:
-    attendee = told.attendee
-    booking.external_id = str(told.booking_id) if told.booking_id is not None else booking.external_id
-    booking.status = told.status
-    booking.starts_at, booking.ends_at = told.start, told.end
-    booking.attendee_name = _cut(attendee.name, 255) or booking.attendee_name
-    booking.attendee_email = _cut(attendee.email, 255) or booking.attendee_email
-    booking.attendee_phone = _cut(attendee.phone, 50) or booking.attendee_phone
-    booking.attendee_timezone = _cut(attendee.timezone, 50) or booking.attendee_timezone
-    booking.sequence = max(booking.sequence, told.sequence or 0)
-    booking.event_created_at = max(filter(None, (told.written_at, booking.event_created_at)), default=None)
-    booking.last_synced_at = utcnow()
-    booking.raw_payload = told.raw
-
-
-def _cut(text: str | None, length: int) -> str | None:
-    return text[:length] if text else None
-
-
-def _organizer_of(booking: Booking) -> tuple[int | None, str | None]:
-    """Id and address of the organizer as told last time, kept with the payload."""
-    organizer = (booking.raw_payload or {}).get("organizer") or {}
-    return organizer.get("id"), organizer.get("email")
-
-
-# ---- The call in which it was booked ----------------------------------------------------------------------------
-
-
-def _call(retell_id: str | None) -> Call | None:
-    if not retell_id:
-        return None
-    # One after the other: an OR over both columns would use neither index.
-    return db.session.scalar(select(Call).where(Call.call_id == retell_id)) or db.session.scalar(
-        select(Call).where(Call.retell_call_id == retell_id)
-    )
-
-
-def _tie(appointment: Appointment, told: Told) -> None:
-    """Tie it to its call. A booking that is quicker than its call is found by the call later."""
-    call = _call(told.call_id)
-    if call is not None and (appointment.call_id is None or call.appointment_id is None):
-        appointments.link_call(appointment, call)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import contains_eager, joinedload
 
 from portal.db import db
 from portal.domain import availability, sheet_drawing, timetable
 from portal.domain.availability import Interval
-from portal.domain.sheet import Sheet
+from portal.domain.sheet import Named, Sheet
 from portal.domain.slots import LONGEST
 from portal.domain.timetable import Timetable
 from portal.models import Appointment, Branch, BranchClosure, Customer, Staff, StaffAbsence
 
-VIEWS = ("day", "week")
+VIEWS = ("day", "week", "month", "list")
+FEW_BRANCHES = 4  # so many are shown at once to who has not chosen one
 
 
 class NotThere(LookupError):
@@ -32,61 +34,107 @@ class Wish:
     day: date | None = None
     branch_id: int | None = None
     every_branch: bool = False
+    all_by_default: bool = False  # without branch_id: all branches, where they are few
     staff_id: int | None = None
     visible: list[int] | None = None
     home_staff_id: int | None = None
     own_first: bool = False  # without staff_id: the reader's own column
 
 
+@dataclass(frozen=True)
+class Scope:
+    """Where a view looks: the branches that it shows, those to choose from, and the zone of its times."""
+
+    chosen: list[Branch]
+    every: bool
+    choices: list[Branch]
+    closures: list[BranchClosure]
+    zone: ZoneInfo
+    day: date
+    today: date
+    whole: bool  # nothing of the company's is left out
+
+    @property
+    def ids(self) -> list[int]:
+        return [branch.id for branch in self.chosen]
+
+    @property
+    def mixed_zones(self) -> bool:
+        return len({timetable.zone_of(branch) for branch in self.chosen}) > 1
+
+    @property
+    def branch(self) -> Named | None:
+        return None if self.every else Named(self.chosen[0].id, self.chosen[0].name)
+
+    def shown(self, person: Staff | None) -> list[ColumnElement[bool]]:
+        """Which appointments. Where nothing is left out they are not asked for their branch: another index serves."""
+        return self.counted(person)[1:] if self.whole else self.counted(person)
+
+    def counted(self, person: Staff | None) -> list[ColumnElement[bool]]:
+        """The same by branch, always: that index holds all that is counted. Of one branch it is in order as well."""
+        one = Appointment.branch_id == self.ids[0] if len(self.ids) == 1 else Appointment.branch_id.in_(self.ids)
+        return [one] if person is None else [one, Appointment.staff_id == person.id]
+
+    def span(self, days: Sequence[date]) -> Interval:
+        """From the first day's beginning to the last one's end."""
+        return Interval(
+            availability.day_bounds(days[0], self.zone).start, availability.day_bounds(days[-1], self.zone).end
+        )
+
+
 # ---- Reading ----------------------------------------------------------------------------------------------------
 
 
 def sheet(wish: Wish, now: datetime) -> Sheet | None:
-    """The sheet; None for a company without a branch. Raises :class:`NotThere`."""
-    about = wish.day or now.date()
-    branches, closures = _branches(wish.visible, about)
-    if not branches:
+    """The sheet of a day or a week; None for a company without a branch. Raises :class:`NotThere`."""
+    scope = scope_of(wish, now)
+    if scope is None:
         return None
-    chosen = _choose_branches(wish, branches)
-    zone = timetable.zone_of(chosen[0])
-    today = now.astimezone(zone).date()
-    day = wish.day or today
-    days = _days(wish.view, day)
-    span = Interval(availability.day_bounds(days[0], zone).start, availability.day_bounds(days[-1], zone).end)
-    everybody, absences = _staff(span)
-    hours = Timetable(
-        {branch.id: timetable.zone_of(branch) for branch in chosen},
-        timetable.hours_of(branch.id for branch in chosen),
-        closures,
-        absences,
-    )
-    found = _appointments(span, [branch.id for branch in chosen])
-    people = _people(everybody, chosen, hours, found)
-    person = _choose_person(wish, everybody, people)
+    days = _days(wish.view, scope.day)
+    span = scope.span(days)
+    everybody, absences = staff_of(span)
+    hours = timetable.of(scope.chosen, scope.closures, absences)
+    found = _appointments(span, scope.ids)
+    booked = {appointment.staff_id for appointment in found if appointment.status != "cancelled"}
+    people = people_of(everybody, scope, hours, booked)
+    person = choose_person(wish, everybody, people)
     return sheet_drawing.draw(
         sheet_drawing.Material(
             view=wish.view,
-            day=day,
+            day=scope.day,
             days=days,
-            zone=zone,
+            zone=scope.zone,
             now=now,
             hours=hours,
-            branches=chosen,
+            branches=scope.chosen,
             people=people,
             person=person,
             appointments=found,
         ),
-        choices=[branch for branch in branches if branch.is_active or branch in chosen],
-        one_branch=not wish.every_branch,
+        choices=scope.choices,
+        one_branch=not scope.every,
     )
 
 
-def _branches(visible: list[int] | None, about: date) -> tuple[list[Branch], list[BranchClosure]]:
+def scope_of(wish: Wish, now: datetime, around: int = 8) -> Scope | None:
+    """What the wish means, with what is special ``around`` so many days; None for a company without a branch.
+
+    Raises :class:`NotThere`.
+    """
+    branches, closures = _branches(wish.visible, wish.day or now.date(), timedelta(days=around))
+    if not branches:
+        return None
+    chosen, every = _choose_branches(wish, branches)
+    zone = timetable.zone_of(chosen[0])
+    today = now.astimezone(zone).date()
+    choices = [branch for branch in branches if branch.is_active or branch in chosen]
+    whole = every and wish.visible is None and len(chosen) == len(branches)
+    return Scope(chosen, every, choices, closures, zone, wish.day or today, today, whole)
+
+
+def _branches(visible: list[int] | None, about: date, around: timedelta) -> tuple[list[Branch], list[BranchClosure]]:
     """The reader's branches, and what is special about their days around that one."""
-    near = and_(
-        BranchClosure.branch_id == Branch.id,
-        BranchClosure.date.between(about - timedelta(days=8), about + timedelta(days=8)),
-    )
+    near = and_(BranchClosure.branch_id == Branch.id, BranchClosure.date.between(about - around, about + around))
     query = select(Branch, BranchClosure).outerjoin(BranchClosure, near).order_by(Branch.id, BranchClosure.id)
     if visible is not None:
         query = query.where(Branch.id.in_(visible))
@@ -94,7 +142,8 @@ def _branches(visible: list[int] | None, about: date) -> tuple[list[Branch], lis
     return list(dict.fromkeys(branch for branch, _ in rows)), [closure for _, closure in rows if closure is not None]
 
 
-def _staff(span: Interval) -> tuple[list[Staff], list[StaffAbsence]]:
+def staff_of(span: Interval) -> tuple[list[Staff], list[StaffAbsence]]:
+    """Everybody of the company by name, and who is away in that time."""
     touching = and_(
         StaffAbsence.staff_id == Staff.id, StaffAbsence.starts_at < span.end, StaffAbsence.ends_at > span.start
     )
@@ -123,36 +172,39 @@ def _appointments(span: Interval, branch_ids: Sequence[int]) -> list[Appointment
     )
 
 
-def _choose_branches(wish: Wish, branches: list[Branch]) -> list[Branch]:
+def _choose_branches(wish: Wish, branches: list[Branch]) -> tuple[list[Branch], bool]:
+    """The branches to show, and whether they are all of them."""
     if wish.branch_id is not None:
         chosen = [branch for branch in branches if branch.id == wish.branch_id]
         if not chosen:
             raise NotThere("branch")
-        return chosen
-    if wish.every_branch:
-        return [branch for branch in branches if branch.is_active] or branches[:1]
+        return chosen, False
+    active = [branch for branch in branches if branch.is_active]
+    if wish.every_branch or (wish.all_by_default and 1 < len(active) <= FEW_BRANCHES):
+        # The primary one's zone is that of the times.
+        return sorted(active, key=lambda branch: not branch.is_primary) or branches[:1], True
     home = _home_branch_id(wish.home_staff_id)
     best = sorted(branches, key=lambda branch: (branch.id != home, not branch.is_primary, not branch.is_active))
-    return best[:1]
+    return best[:1], False
 
 
 def _home_branch_id(staff_id: int | None) -> int | None:
     return db.session.scalar(select(Staff.branch_id).where(Staff.id == staff_id)) if staff_id is not None else None
 
 
-def _people(everybody: list[Staff], branches: list[Branch], hours: Timetable, found: list[Appointment]) -> list[Staff]:
-    """Who belongs on the sheet: who works at the branches, and whoever has an appointment there all the same."""
-    ids = {branch.id for branch in branches}
+def people_of(everybody: list[Staff], scope: Scope, hours: Timetable, booked: Collection[int | None]) -> list[Staff]:
+    """Who belongs to the branches, one branch after the other: who works there, and whoever is booked there."""
+    order = {branch_id: place for place, branch_id in enumerate(scope.ids)}
     working = {row.staff_id for row in hours.hours}
-    booked = {appointment.staff_id for appointment in found if appointment.status != "cancelled"}
-    return [
+    people = [
         person
         for person in everybody
-        if person.id in booked or (person.is_active and (person.branch_id in {None, *ids} or person.id in working))
+        if person.id in booked or (person.is_active and (person.branch_id in {None, *order} or person.id in working))
     ]
+    return sorted(people, key=lambda person: order.get(person.branch_id or 0, len(order)))
 
 
-def _choose_person(wish: Wish, everybody: list[Staff], people: list[Staff]) -> Staff | None:
+def choose_person(wish: Wish, everybody: list[Staff], people: list[Staff]) -> Staff | None:
     """The person asked for; None where they have nothing to do with this branch, so that the filters do not fight."""
     if wish.staff_id is None:
         own = [person for person in people if wish.own_first and person.id == wish.home_staff_id]

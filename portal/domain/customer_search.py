@@ -84,7 +84,7 @@ def suggestions(query: str, country: str, limit: int = 8) -> list[Customer]:
     """The first matches while somebody types; [] for an empty query. Blocked people are among them, marked."""
     if not query.strip():
         return []
-    matches = select(Customer).where(Customer.is_active, *_matches(query, country))
+    matches = select(Customer).where(Customer.is_active, *matching(query, country))
     return list(db.session.scalars(matches.order_by(Customer.created_at.desc(), Customer.id.desc()).limit(limit)))
 
 
@@ -92,7 +92,7 @@ def suggestions(query: str, country: str, limit: int = 8) -> list[Customer]:
 
 
 def _ids(wish: Wish, now: datetime, country: str) -> Select[int]:
-    query = select(Customer.id).where(Customer.is_active, *_matches(wish.query, country), *_only(wish.only, now))
+    query = select(Customer.id).where(Customer.is_active, *matching(wish.query, country), *_only(wish.only, now))
     if (place := _place(wish)) is not None:
         query = query.where(place)
     if wish.order == "name":
@@ -109,8 +109,8 @@ def _only(only: str, now: datetime) -> list[ColumnElement[bool]]:
     return conditions.get(only, [])
 
 
-def _matches(query: str, country: str) -> list[ColumnElement[bool]]:
-    """Conditions that all must hold; one that never holds for a query without a letter or digit."""
+def matching(query: str, country: str) -> list[ColumnElement[bool]]:
+    """Conditions on customers that all must hold; one that never holds for a query without a letter or digit."""
     text = query.strip()
     if not text:
         return []

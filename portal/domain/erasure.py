@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import and_, delete, or_, select, update
 
 from portal.db import db
-from portal.domain import audit, customers, forgetting, ledger, recordings
+from portal.domain import audit, customer_mail, customers, forgetting, ledger, recordings
 from portal.domain.errors import DomainError
 from portal.domain.followup_served import callers_numbers
 from portal.models import (
@@ -18,6 +18,7 @@ from portal.models import (
     CustomerNote,
     CustomerPhone,
     CustomerRelationship,
+    EmailOutbox,
 )
 
 PERSONAL = (
@@ -47,6 +48,7 @@ def erase_customer(customer_id: int, now: datetime) -> None:
         setattr(customer, name, None)
     customer.phone, customer.is_active, customer.erased_at = "", False, now
     _forget_what_was_written(customer_id)
+    db.session.execute(delete(EmailOutbox).where(*customer_mail.of_customer(customer.company_id, customer_id)))
     recordings.delete_of_calls(calls, now, "erased")
     forgetting.everything(calls)
     forgetting.link(calls, customer_id)

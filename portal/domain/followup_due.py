@@ -58,9 +58,14 @@ class Clock:
 
     def open_until(self, now: datetime) -> datetime | None:
         """When it closes today for the last time; None when it is closed for the day, or hours are unknown."""
-        today = now.astimezone(self.zone).date()
-        spans = (self.hours.open(self.branch_id, today) if self.hours else None) or []
-        return next((span.end for span in reversed(spans) if span.end > now), None)
+        return next((span.end for span in reversed(self._today(now) or []) if span.end > now), None)
+
+    def is_closed(self, now: datetime) -> bool:
+        """Whether it will not be open today any more, as far as hours are known."""
+        return self._today(now) is not None and self.open_until(now) is None
+
+    def _today(self, now: datetime) -> list[Interval] | None:
+        return self.hours.open(self.branch_id, now.astimezone(self.zone).date()) if self.hours else None
 
 
 def clock(branch_id: int | None, moment: datetime) -> Clock:

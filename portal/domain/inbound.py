@@ -17,18 +17,9 @@ from sqlalchemy.orm import joinedload
 
 from portal import formats
 from portal.db import db
-from portal.domain import availability, customers, limits, phones
-from portal.domain.availability import Closure, Hours
+from portal.domain import customers, limits, phones, timetable
 from portal.domain.transcripts import clean
-from portal.models import (
-    Appointment,
-    Branch,
-    BranchClosure,
-    Company,
-    Customer,
-    PhoneNumber,
-    WorkingHours,
-)
+from portal.models import Appointment, Branch, Company, Customer, PhoneNumber
 from portal.tenancy import all_tenants
 
 
@@ -124,22 +115,9 @@ def _open_now(branch: Branch | None, zone: ZoneInfo, now: datetime) -> str:
     if branch is None:
         return "unknown"
     day = now.astimezone(zone).date()
-    hours = db.session.scalars(
-        select(WorkingHours).where(
-            WorkingHours.branch_id == branch.id, WorkingHours.staff_id.is_(None), WorkingHours.is_active
-        )
-    ).all()
-    closures = db.session.scalars(
-        select(BranchClosure).where(BranchClosure.branch_id == branch.id, BranchClosure.date == day)
-    ).all()
-    if not hours and not closures:
+    opening = timetable.load(branch, None, day, day).open(branch.id, day)
+    if opening is None:
         return "unknown"
-    opening = availability.opening(
-        day,
-        zone,
-        [Hours(row.weekday, row.opens_at, row.closes_at, row.valid_from, row.valid_until) for row in hours],
-        [Closure(row.date, row.opens_at, row.closes_at) for row in closures],
-    )
     return "open" if any(span.start <= now < span.end for span in opening) else "closed"
 
 

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
 from portal.db import db
@@ -79,7 +79,7 @@ class Budget:
 class Standing:
     """All that the decision needs. ``budgets`` are empty where no limit asked; ``opened``: is there a balance?
 
-    ``tops_itself_up``: automatic top-ups are switched on.
+    ``tops_itself_up``: automatic top-ups are switched on. ``is_new``: no money has ever come, so none is used up.
     """
 
     active: bool
@@ -92,6 +92,7 @@ class Standing:
     budgets: tuple[Budget, ...] = ()
     opened: bool = True
     tops_itself_up: bool = False
+    is_new: bool = False
 
     @property
     def minute(self) -> Decimal:
@@ -172,6 +173,7 @@ def standing(now: datetime, *, always: bool = False, zone: str | None = None) ->
         budgets=_budgets(now, found.timezone, spent, limits) if spent else (),
         opened=found.current_balance is not None,
         tops_itself_up=bool(found.auto_topup_enabled),
+        is_new=not current and not found.has_moved,
     )
 
 
@@ -214,6 +216,7 @@ def _row(now: datetime, spending: list[Any]) -> tuple[Any, list[Decimal]]:
             balance.daily_spending_limit,
             balance.monthly_spending_limit,
             balance.auto_topup_enabled,
+            exists().where(BalanceTransaction.company_id == Company.id).label("has_moved"),
             rate,
             *spending,
         )

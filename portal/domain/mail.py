@@ -23,23 +23,30 @@ def queue(
     company_id: int | None,
     dedupe_key: str | None = None,
     attachments: list[dict[str, Any]] | None = None,
+    sender_name: str | None = None,
+    reply_to: str | None = None,
 ) -> bool:
     """Put a mail into the outbox; False when one with this key is there already.
 
-    Attachments are ``{"name", "content_type", "base64"}``. Needs a transaction.
+    Attachments are ``{"name", "content_type", "base64"}``. ``sender_name`` stands beside our own address. Needs a
+    transaction.
     """
     if dedupe_key and db.session.scalar(select(EmailOutbox.id).where(EmailOutbox.dedupe_key == dedupe_key)):
         return False
+    now = utcnow()
     db.session.add(
         EmailOutbox(
             company_id=company_id,
             recipient=recipient,
+            sender_name=sender_name,
+            reply_to=reply_to,
             subject=subject,
             text_body=text,
             html_body=html,
             dedupe_key=dedupe_key,
             attachments=attachments,
-            next_attempt_at=utcnow(),
+            created_at=now,
+            next_attempt_at=now,
         )
     )
     db.session.flush()
@@ -79,6 +86,11 @@ def failed(mail_id: int, attempts: int, error: str, now: datetime) -> None:
     dead = attempts >= MAX_ATTEMPTS
     again = None if dead else now + timedelta(seconds=30 * 2**attempts)
     _set(mail_id, status="failed" if dead else "pending", next_attempt_at=again, error=error[:2000])
+
+
+def withdrawn(mail_id: int, why: str, dedupe_key: str) -> None:
+    """What it says is no longer so: it is not sent, and gives up its key for another one."""
+    _set(mail_id, status="failed", next_attempt_at=None, error=why, dedupe_key=dedupe_key)
 
 
 def _set(mail_id: int, **values: Any) -> None:

@@ -34,6 +34,13 @@ def enqueue(
         _restart(known, payload, due)
 
 
+def hasten(dedupe_key: str, payload: dict[str, Any], after: timedelta) -> None:
+    """A job that waits for later waits no longer than that, and is done with this payload."""
+    due, job = utcnow() + after, _find(dedupe_key)
+    if job is not None and job.status == "pending" and job.next_attempt_at and job.next_attempt_at > due:
+        job.payload, job.next_attempt_at = payload, due
+
+
 def _insert(job: OutboxJob) -> bool:
     """False when another transaction has written a job of the same key meanwhile."""
     if job.dedupe_key is None:

@@ -178,9 +178,4 @@ def done_of(settings: dict[str, Any] | None) -> dict[str, datetime]:
 
 
 def _locked() -> Company:
-    return db.session.scalars(
-        select(Company)
-        .where(Company.id == current_company_id())
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one()
+    return db.session.get_one(Company, current_company_id(), with_for_update=True, populate_existing=True)

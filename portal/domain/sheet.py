@@ -1,4 +1,4 @@
-"""A sheet of the calendar as plain values, ready to be drawn.
+"""The calendar's views as plain values, ready to be drawn: here the sheet of a day or a week, and what all have.
 
 Positions are CSS classes of ``grid.css``: ``r12 s9 l1-2`` is row 12, nine rows long, first of two lanes. Times are UTC.
 """
@@ -12,6 +12,8 @@ from datetime import date, datetime
 from portal.domain.availability import Interval
 from portal.domain.sheet_axis import Tick
 from portal.domain.slots import OPEN
+
+MOST_COLUMNS = 120  # that grid.css knows
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,11 @@ class Entry:
     place: str = ""
     rows: int = 0
     lane: str = ""
+    hue: str = ""  # the person's colour, a class
+    before: bool = False  # began on an earlier day than the one that it is drawn on
+    beyond: bool = False  # goes on after that day
+    customer_id: int | None = None
+    service_id: int | None = None
 
     @property
     def minutes(self) -> int:
@@ -90,10 +97,14 @@ class Column:
     away: str
     is_today: bool
     now_row: int | None
+    branch: str = ""  # where there are several
+    hue: str = ""
+    marks: str = ""  # the instants of the sheet's hours on this day, in seconds; "-" where the day has not got the hour
 
     @property
     def count(self) -> int:
-        return sum(entry.status != "cancelled" for entry in self.entries)
+        """Appointments that begin on its day, so that a sum over days counts each once."""
+        return sum(entry.status != "cancelled" and not entry.before for entry in self.entries)
 
 
 @dataclass(frozen=True)
@@ -119,16 +130,30 @@ class Clash:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class View:
+    """What every view has. ``branch`` and ``staff`` None: all of them. ``mixed_zones``: branches in several zones."""
+
     view: str
     day: date
     today: date
     days: list[date]
     zone: str
+    mixed_zones: bool
     branch: Named | None
     staff: Named | None
     branches: list[Named]
     people: list[Named]
+
+    @property
+    def version(self) -> str:
+        """Changes with whatever would be drawn differently."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Sheet(View):
+    """A day by people or a week by days."""
+
     columns: list[Column]
     closed_days: list[date]
     ticks: tuple[Tick, ...]
@@ -148,14 +173,11 @@ class Sheet:
 
     @property
     def unconfirmed(self) -> int:
-        return sum(entry.status == "scheduled" for entry in self.entries)
+        return sum(entry.status == "scheduled" and not entry.before for entry in self.entries)
 
     @property
     def crowded(self) -> bool:
-        """Whether days hold more lanes than can be read: then a week is better as lists."""
-        return self.view == "week" and any(entry.lane.endswith(("-4", "-6", "-12")) for entry in self.entries)
-
-    @property
-    def version(self) -> str:
-        """Changes with whatever would be drawn differently."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+        """Whether there is more side by side than can be read: then it is better as lists."""
+        if self.view == "day":
+            return len(self.columns) > MOST_COLUMNS
+        return any(entry.lane.endswith(("-4", "-6", "-12")) for entry in self.entries)

@@ -49,6 +49,12 @@ class Axis:
         local = moment.astimezone(self.zone)
         return (local.hour, local.fold) in self.hours
 
+    def marks(self, day: date) -> str:
+        """The hours of the sheet as instants of that day: seconds, ``-`` for an hour that the day has not got."""
+        local = {mark: mark.astimezone(self.zone) for mark in availability.hour_marks(day, self.zone)}
+        known = {(at.hour, at.fold): int(mark.timestamp()) for mark, at in local.items()}
+        return " ".join(str(known.get(hour, "-")) for hour in self.hours)
+
     def row(self, moment: datetime) -> int:
         """The row in which the moment lies; before and after the sheet its first and its end."""
         local = moment.astimezone(self.zone)
@@ -93,7 +99,7 @@ def _ticks(marks: Iterable[datetime], zone: ZoneInfo) -> dict[Hour, datetime]:
     for mark in marks:
         local = mark.astimezone(zone)
         key = (local.hour, local.fold)
-        if key not in found or _is_twice(mark, zone):
+        if key not in found or availability.is_twice(mark, zone):
             found[key] = mark
     return dict(sorted(found.items()))
 
@@ -101,8 +107,3 @@ def _ticks(marks: Iterable[datetime], zone: ZoneInfo) -> dict[Hour, datetime]:
 def _numbered(ticks: dict[Hour, datetime], zone: ZoneInfo) -> Iterable[Tick]:
     for place, (hour, mark) in enumerate(ticks.items()):
         yield Tick(place * ROWS_PER_HOUR, mark, (hour[0], 1 - hour[1]) in ticks)
-
-
-def _is_twice(mark: datetime, zone: ZoneInfo) -> bool:
-    local = mark.astimezone(zone)
-    return local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()

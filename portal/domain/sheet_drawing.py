@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import combinations
 from zoneinfo import ZoneInfo
 
-from portal.domain import availability, sheet_axis
+from portal.domain import availability, sheet_axis, sheet_colors
 from portal.domain.availability import Interval
 from portal.domain.sheet import Band, Clash, Column, Entry, FreeTime, Line, Named, Sheet
 from portal.domain.sheet_axis import Axis
@@ -20,7 +20,10 @@ LANES = (2, 3, 4, 6, 12)  # that grid.css knows
 SHORTEST = 3  # rows: below that nothing can be read or hit
 FREE_STEP = timedelta(minutes=30)
 GAP = timedelta(minutes=10)  # shorter free times are not worth a line
+WIDE = 20  # columns: above, free times would be thousands of links
 WEEKEND = 6
+FIVE_MINUTES = timedelta(minutes=5)
+SOME_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,14 @@ class Material:
     @property
     def today(self) -> date:
         return self.now.astimezone(self.zone).date()
+
+    @property
+    def names(self) -> dict[int, str]:
+        return {staff.id: staff.name for staff in self.people}
+
+    @property
+    def hues(self) -> dict[int, str]:
+        return sheet_colors.hues(self.people)
 
     def home(self, staff: Staff | None) -> int:
         """The branch whose hours count for a column."""
@@ -71,8 +82,9 @@ def draw(material: Material, choices: list[Branch], *, one_branch: bool) -> Shee
     axis = sheet_axis.axis(days, material.zone, _content(material, days, shown))
     clashes = list(_clashes(shown, material.people))
     clashing = {appointment_id for _, ids in clashes for appointment_id in ids}
-    heads = _by_people(material, shown) if material.view == "day" else _by_days(material, days, shown)
-    columns = [_Painter(material, axis, head, clashing).column() for head in heads]
+    heads = list(_by_people(material, shown) if material.view == "day" else _by_days(material, days, shown))
+    wide, names, hues = len(heads) > WIDE, material.names, material.hues
+    columns = [_Painter(material, axis, head, clashing, names, hues, wide=wide).column() for head in heads]
     now_row = axis.row(material.now) if material.today in days and axis.shows(material.now) else None
     return Sheet(
         view=material.view,
@@ -80,6 +92,7 @@ def draw(material: Material, choices: list[Branch], *, one_branch: bool) -> Shee
         today=material.today,
         days=material.days,
         zone=material.zone.key,
+        mixed_zones=len({zone.key for zone in material.hours.zones.values()}) > 1,
         branch=Named(material.branches[0].id, material.branches[0].name) if one_branch else None,
         staff=Named(person.id, person.name) if person else None,
         branches=[Named(branch.id, branch.name) for branch in choices],
@@ -149,6 +162,9 @@ class _Painter:
     axis: Axis
     head: _Head
     clashing: set[int]
+    names: Mapping[int, str]
+    hues: Mapping[int, str]
+    wide: bool
 
     def column(self) -> Column:
         material, head = self.material, self.head
@@ -168,24 +184,43 @@ class _Painter:
             away=away[0].label if away and not availability.subtract(hours or [], _intervals(away)) else "",
             is_today=is_today,
             now_row=self.axis.row(material.now) if is_today and self.axis.shows(material.now) else None,
+            branch=self._branch_name(),
+            hue=self.hues.get(head.staff.id, "") if head.staff else "",
+            marks=self.axis.marks(head.day),
         )
+
+    def _branch_name(self) -> str:
+        """Where a column's person works, on a day sheet of several branches."""
+        material, staff = self.material, self.head.staff
+        if material.view != "day" or staff is None or len(material.branches) == 1:
+            return ""
+        return next((branch.name for branch in material.branches if branch.id == staff.branch_id), "")
 
     def _entries(self) -> list[Entry]:
         rows = self.head.rows
-        lanes = availability.lanes([Interval(row.start_time, row.end_time) for row in rows])
-        return [self._entry(row, *lane) for row, lane in zip(rows, lanes, strict=True)]
+        spans = [self._rows_of(row) for row in rows]
+        # By what is drawn: five minutes are drawn as fifteen, and must not cover their neighbour.
+        lanes = availability.lanes([_as_time(*span) for span in spans])
+        return [self._entry(*each) for each in zip(rows, spans, lanes, strict=True)]
 
-    def _entry(self, row: Appointment, lane: int, lanes: int) -> Entry:
+    def _rows_of(self, row: Appointment) -> tuple[int, int]:
+        """First row and number of rows, on the sheet and high enough to be read."""
         first, length = self.axis.span(Interval(row.start_time, row.end_time), self.head.day) or (0, SHORTEST)
         length = max(length, SHORTEST)
-        first = min(first, self.axis.rows - length)
-        entry = entry_of(row, self.material.now, self.clashing, self._name_of(row.staff_id))
-        lane_class = _lane(lane, lanes)
-        place = f"r{first} s{length}{lane_class and f' {lane_class}'}"
-        return replace(entry, place=place, rows=length, lane=lane_class)
+        return min(first, self.axis.rows - length), length
 
-    def _name_of(self, staff_id: int | None) -> str:
-        return next((person.name for person in self.material.people if person.id == staff_id), "")
+    def _entry(self, row: Appointment, span: tuple[int, int], lane: tuple[int, int]) -> Entry:
+        (first, length), lane_class = span, _lane(*lane)
+        bounds = availability.day_bounds(self.head.day, self.axis.zone)
+        staff_id = row.staff_id or 0
+        return replace(
+            entry_of(row, self.material.now, self.clashing, self.names.get(staff_id, ""), self.hues.get(staff_id, "")),
+            place=f"r{first} s{length}{lane_class and f' {lane_class}'}",
+            rows=length,
+            lane=lane_class,
+            before=row.start_time < bounds.start,
+            beyond=row.end_time > bounds.end,
+        )
 
     def _band(self, kind: str, span: Interval, label: str = "", lane: str = "") -> Iterator[Band]:
         if place := self.axis.span(span, self.head.day):
@@ -224,7 +259,7 @@ class _Painter:
 
     def _free(self, hours: list[Interval] | None, away: list[Band]) -> Iterator[FreeTime]:
         """Half hours that can be booked with one click."""
-        if not hours or self.head.staff is None:
+        if not hours or self.head.staff is None or self.wide:
             return
         taken = [padded(row) for row in self.head.rows if row.status in BUSY]
         spans = availability.subtract(hours, _intervals(away))
@@ -233,7 +268,7 @@ class _Painter:
                 yield FreeTime(slot.start, f"r{place[0]} s{place[1]}")
 
 
-def entry_of(row: Appointment, now: datetime, clashing: set[int], staff: str) -> Entry:
+def entry_of(row: Appointment, now: datetime, clashing: set[int], staff: str, hue: str = "") -> Entry:
     """An appointment as a line or a box shows it; its customer and service must be loaded."""
     customer = row.customer
     return Entry(
@@ -256,7 +291,15 @@ def entry_of(row: Appointment, now: datetime, clashing: set[int], staff: str) ->
         gone=row.status not in OPEN or row.end_time <= now,
         buffer_before=row.buffer_before,
         buffer_after=row.buffer_after,
+        hue=hue,
+        customer_id=row.customer_id,
+        service_id=row.service_id,
     )
+
+
+def _as_time(first: int, length: int) -> Interval:
+    """Rows as a stretch of time, for the arithmetic of lanes."""
+    return Interval(SOME_DAY + first * FIVE_MINUTES, SOME_DAY + (first + length) * FIVE_MINUTES)
 
 
 def _lane(lane: int, lanes: int) -> str:

@@ -1,8 +1,8 @@
-"""Who has which time: the guard against double bookings, and the times that are free."""
+"""Who has which time: what is planned, and the guard against double bookings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,10 +12,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import joinedload
 
 from portal.db import db, rows_changed
-from portal.domain import availability, timetable
 from portal.domain.availability import Interval
 from portal.domain.errors import Conflict, DomainError
-from portal.models import Appointment, Branch, Staff
+from portal.models import Appointment, Staff
 
 OPEN = ("scheduled", "confirmed")
 # What takes a person's time. Who did not come, and what was cancelled, leaves the time free.
@@ -49,7 +48,7 @@ class Plan:
 
     @property
     def padded(self) -> Interval:
-        return _padded(self.start, self.end, self.buffer_before, self.buffer_after)
+        return padded_span(self.start, self.end, self.buffer_before, self.buffer_after)
 
 
 @dataclass(frozen=True)
@@ -176,33 +175,11 @@ def overlapping(plan: Plan, but: int | None = None) -> list[Appointment]:
 
 def padded(appointment: Appointment) -> Interval:
     """The appointment with its buffers."""
-    return _padded(appointment.start_time, appointment.end_time, appointment.buffer_before, appointment.buffer_after)
-
-
-def _padded(start: datetime, end: datetime, before: int, after: int) -> Interval:
-    return Interval(start, end).padded(timedelta(minutes=before), timedelta(minutes=after))
-
-
-# ---- Free times -------------------------------------------------------------------------------------------------
-
-
-def free_times(plan: Plan, now: datetime, but: int | None = None) -> list[Interval]:
-    """When the planned length would fit on the local day of ``plan.start`` with that person; [] without known hours."""
-    if plan.staff_id is None:
-        return []
-    branch = db.session.get_one(Branch, plan.branch_id)
-    zone = timetable.zone_of(branch)
-    day = plan.start.astimezone(zone).date()
-    hours = timetable.load(branch, plan.staff_id, day, day)
-    bounds = availability.day_bounds(day, zone)
-    away = [Interval(row.starts_at, row.ends_at) for row in hours.away(plan.staff_id, bounds)]
-    spans = availability.subtract(hours.works(plan.staff_id, branch.id, day) or [], away)
-    taken = overlapping(replace(plan, start=bounds.start, end=bounds.end), but)
-    return availability.free_slots(
-        spans,
-        [padded(other) for other in taken],
-        plan.end - plan.start,
-        before=timedelta(minutes=plan.buffer_before),
-        after=timedelta(minutes=plan.buffer_after),
-        earliest=now,
+    return padded_span(
+        appointment.start_time, appointment.end_time, appointment.buffer_before, appointment.buffer_after
     )
+
+
+def padded_span(start: datetime, end: datetime, before: int, after: int) -> Interval:
+    """A stretch of time with buffers in minutes around it."""
+    return Interval(start, end).padded(timedelta(minutes=before), timedelta(minutes=after))

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import and_, case, delete, func, or_, select, text
 
 from portal.db import db, rows_changed
-from portal.models import Company, EmailOutbox, OutboxJob, WebhookEvent
+from portal.models import Company, DaySheetPrint, EmailOutbox, OutboxJob, WebhookEvent
 
 CHUNK = 2000
 # A delivery's row makes its repetition harmless: providers repeat for days. What nobody has settled waits longer.
@@ -21,6 +21,8 @@ DELIVERIES_STAY, UNSETTLED_STAY = timedelta(days=30), timedelta(days=90)
 JOBS_STAY = MAILS_STAY = timedelta(days=90)
 # What callers said, sent by e-mail. A company may keep it for a day only, and the key counts for one form.
 WORDS_STAY, WITH_WORDS = timedelta(days=4), "call.summary:%"
+# Paper of two months ago is in the bin; its code is then as unknown as any.
+PRINTS_STAY = timedelta(days=60)
 SETTLED = ("done", "ignored")
 # Not before providers have stopped repeating a delivery, however short a company keeps what was said.
 SHORTEST = 4
@@ -56,6 +58,11 @@ def mails(now: datetime) -> int:
     ended = case((row.status == "sent", row.sent_at), else_=row.updated_at)
     with_words = and_(row.dedupe_key.like(WITH_WORDS), ended < now - WORDS_STAY)
     return _delete(row, row.status.in_(("sent", "failed")), or_(ended < now - MAILS_STAY, with_words), order=row.id)
+
+
+def day_sheet_prints(now: datetime) -> int:
+    row = DaySheetPrint
+    return _delete(row, row.created_at < now - PRINTS_STAY, order=row.id)
 
 
 def _delete(row: Any, *conditions: Any, order: Any) -> int:

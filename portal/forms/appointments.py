@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from flask_babel import gettext as _
@@ -21,6 +22,7 @@ from wtforms import (
     TextAreaField,
     TimeField,
 )
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, Optional, ValidationError
 
 from portal.domain import amounts
@@ -31,6 +33,10 @@ NEW_CUSTOMER = "new"
 DAY_FORMATS = ["%Y-%m-%d", "%d.%m.%Y"]
 TIME_FORMATS = ["%H:%M", "%H:%M:%S"]
 OTHER = "other"
+WALK_IN = "walk_in"
+MOST_MINUTES = 7 * 24 * 60  # more than any rule allows, and within reach of the clocks
+YEARS = range(2000, 2100)
+HIGHEST_ID = 2**63  # no database has more; SQLite's driver fails on them
 
 
 def number_or_none(value: Any) -> int | None:
@@ -40,23 +46,60 @@ def number_or_none(value: Any) -> int | None:
     return int(value)
 
 
+def row_id(text: str | None) -> int | None:
+    """An id as it stands in an address or a form; None for what can be none."""
+    text = text or ""
+    is_number = text.isascii() and text.isdecimal() and len(text) < 20
+    return int(text) if is_number and int(text) < HIGHEST_ID else None
+
+
+class DayField(DateField):
+    """A day of the calendar's years; others would be out of reach of the clocks."""
+
+    data: date | None
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        super().process_formdata(valuelist)
+        if self.data is not None and self.data.year not in YEARS:
+            self.data = None
+            raise ValueError(_("Please choose a day between 2000 and 2099."))
+
+
 class WhenForm(FlaskForm):
     """Day and time, and what it takes to book over somebody else."""
 
-    date = DateField(_l("Day"), [InputRequired(_l("Please choose a day."))], format=DAY_FORMATS)
+    date = DayField(_l("Day"), [InputRequired(_l("Please choose a day."))], format=DAY_FORMATS)
     time = TimeField(_l("Start"), [InputRequired(_l("Please enter a time."))], format=TIME_FORMATS)
+    coming = RadioField(
+        _l("Which of the two?"),
+        choices=[
+            SelectChoice("1", _l("before the clocks go back")),
+            SelectChoice("2", _l("after the clocks have gone back")),
+        ],
+        validate_choice=False,
+    )
     force = BooleanField(_l("I know, and book it all the same"))
     reason = TextAreaField(_l("Reason"), [Optional(), Length(max=REASON_LENGTH)])
+    tell = BooleanField(_l("Tell the customer by e-mail"), default=True)
     version = HiddenField()
 
     @property
     def shown_version(self) -> int | None:
         """The version that the person saw; None where the form does not say."""
-        return int(self.version.data) if str(self.version.data or "").isdecimal() else None
+        return row_id(str(self.version.data or ""))
 
 
 class MoveForm(WhenForm):
+    """Another time, another person; ``minutes`` is another length."""
+
     staff = SelectField(_l("Booked with"), coerce=number_or_none)
+    minutes = HiddenField()
+
+    @property
+    def length(self) -> timedelta | None:
+        """How long it is to be; None keeps the length."""
+        minutes = row_id(self.minutes.data)
+        return timedelta(minutes=min(minutes, MOST_MINUTES)) if minutes else None
 
 
 class AppointmentForm(WhenForm):
@@ -71,23 +114,44 @@ class AppointmentForm(WhenForm):
     service = SelectField(_l("Service"), coerce=number_or_none)
     staff = SelectField(_l("Booked with"), coerce=number_or_none)
     until = TimeField(_l("End"), [Optional()], format=TIME_FORMATS)
-    slot = StringField(_l("Free times"), [Length(max=5)])
+    slot = StringField(_l("Free times"), [Length(max=7)])
     price = StringField(_l("Price"), [Length(max=20)])
     notes = TextAreaField(_l("Note"), [Length(max=5000)])
     call = HiddenField()
+    source = RadioField(
+        _l("How was it booked?"),
+        choices=[
+            SelectChoice("admin", _l("At the desk")),
+            SelectChoice("phone", _l("By phone")),
+            SelectChoice("walk_in", _l("Walked in")),
+            SelectChoice("web", _l("Online")),
+        ],
+        default="admin",
+    )
+    was = HiddenField()  # how the appointment stood when the form was opened: see views/appointment_versions.py
 
     def offer(self, branches: Iterable[Branch], staff: Iterable[Staff], services: Iterable[Service]) -> None:
         """What there is to choose from. Everything else is refused like an id that does not exist."""
-        named = {branch.id: branch.name for branch in branches}
-        self.branch.choices = list(named.items())
-        self.service.choices = [("", _("Please choose")), *((each.id, _with_length(each)) for each in services)]
-        self.staff.choices = [("", _("Still open")), *((person.id, person.name) for person in staff)]
+        self.branch.choices = {branch.id: branch.name for branch in branches}
+        self.service.choices = {"": _("Please choose")} | {each.id: _with_length(each) for each in services}
+        self.staff.choices = {"": _("Still open")} | {person.id: person.name for person in staff}
 
     def take_slot(self) -> None:
         """A chosen free time counts as the typed one."""
         if self.slot.data and self.slot.data != OTHER:
-            self.time.process(MultiDict({self.time.name: self.slot.data}))
+            clock, _sep, coming = self.slot.data.partition("/")
+            self.time.process(MultiDict({self.time.name: clock}))
+            self.coming.process(MultiDict({self.coming.name: coming}))
             self.until.process(MultiDict({self.until.name: ""}))
+
+    def take_now(self, now: datetime) -> None:
+        """Who has just walked in is booked for now (a local time), unless a time is typed."""
+        if self.source.data == WALK_IN and not any(self.time.raw_data or ()):
+            start = now.replace(minute=now.minute - now.minute % 5)
+            self.date.process(MultiDict({self.date.name: start.date().isoformat()}))
+            self.time.process(MultiDict({self.time.name: f"{start:%H:%M}"}))
+            if start.replace(fold=0).utcoffset() != start.replace(fold=1).utcoffset():
+                self.coming.process(MultiDict({self.coming.name: str(start.fold + 1)}))
 
     def validate_service(self, field: SelectField) -> None:
         if field.data is None and not self.until.data:
@@ -97,7 +161,7 @@ class AppointmentForm(WhenForm):
         if field.data == NEW_CUSTOMER:
             if not (self.new_name.data or self.new_phone.data):
                 raise ValidationError(_("Please enter at least a name or a number."))
-        elif not (field.data or "").isdecimal():
+        elif row_id(field.data) is None:
             raise ValidationError(_("Please choose a customer."))
 
     def validate_new_email(self, field: EmailField) -> None:
@@ -121,6 +185,7 @@ class CancelForm(FlaskForm):
 
     reason = RadioField(_l("Reason"), validate_choice=False)
     words = StringField(_l("In your own words"), [Length(max=REASON_LENGTH)])
+    tell = BooleanField(_l("Tell the customer by e-mail"), default=True)
     version = HiddenField()
 
     @property
@@ -133,4 +198,4 @@ class CancelForm(FlaskForm):
 
     @property
     def shown_version(self) -> int | None:
-        return int(self.version.data) if str(self.version.data or "").isdecimal() else None
+        return row_id(str(self.version.data or ""))

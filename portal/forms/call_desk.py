@@ -51,4 +51,4 @@ class MailForm(FlaskForm):
 
     def offer(self, users: list[PortalUser]) -> None:
         """Whom there is to choose from. Anybody else is refused."""
-        self.people.choices = [(user.id, user.name) for user in users]
+        self.people.choices = {user.id: user.name for user in users}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import IntegerField, SelectField
@@ -30,7 +31,7 @@ class TermsForm(FlaskForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for field in (self.complaint_unit, self.promise_unit, self.callback_unit):
-            field.choices = [(MINUTE, _l("minutes")), (HOUR, _l("hours"))]
+            field.choices = {MINUTE: _("minutes"), HOUR: _("hours")}
 
     def show(self, terms: Terms) -> None:
         """Fill the fields with what is set, in whole hours where it is that."""

@@ -68,8 +68,8 @@ class BillingDetailsForm(FlaskForm):
         return Details(**{field.name: str(self[field.name].data or "") for field in fields(Details)})
 
 
-def _countries() -> list[tuple[str, str]]:
+def _countries() -> dict[str, str]:
     """Where a customer may sit, by name; Germany first."""
     names = get_locale().territories
     others = sorted(billing_details.EU - {"DE"} | billing_details.NEIGHBOURS, key=lambda code: str(names[code]))
-    return [(code, names[code]) for code in ("DE", *others)]
+    return {code: names[code] for code in ("DE", *others)}

@@ -21,7 +21,7 @@ class DownloadForm(FlaskForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.reason.choices = list(recording_pages.reasons().items())
+        self.reason.choices = recording_pages.reasons()
 
     def validate_words(self, field: Any) -> None:
         if self.reason.data == recording_pages.OTHER and not (field.data or "").strip():

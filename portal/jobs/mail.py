@@ -15,9 +15,10 @@ from flask import current_app
 from portal import settings
 from portal.clients.mail import Attachment, Mail, MailError, mailer, message_id
 from portal.db import transaction, utcnow
+from portal.domain import customer_mail
 from portal.domain import mail as outbox
 from portal.models import EmailOutbox
-from portal.tenancy import all_tenants
+from portal.tenancy import all_tenants, tenant_scope
 
 T = TypeVar("T")
 
@@ -27,8 +28,25 @@ def send_due(now: datetime) -> None:
     with all_tenants("the worker serves every company"):
         waiting = outbox.due(now)
     for mail_id in waiting:
-        if (row := _in_transaction(partial(outbox.claim, mail_id, now))) is not None:
+        row = _in_transaction(partial(outbox.claim, mail_id, now))
+        if row is not None and _says_what_is_so(row, now):
             _send(row)
+
+
+def _says_what_is_so(row: EmailOutbox, now: datetime) -> bool:
+    """A mail to a customer is withdrawn when its appointment has changed since it was written."""
+    key = customer_mail.read_key(row.dedupe_key)
+    if key is None:
+        return True
+
+    def look() -> bool:
+        with tenant_scope(key.company_id):
+            is_so = customer_mail.still_true(key, row.recipient, now)
+            if not is_so:
+                customer_mail.withdraw(row)
+            return is_so
+
+    return transaction(look)
 
 
 def _send(row: EmailOutbox) -> None:
@@ -56,6 +74,8 @@ def _as_mail(row: EmailOutbox) -> Mail:
         row.html_body,
         message_id(f"mail-{row.id}", host),
         attachments,
+        row.sender_name,
+        row.reply_to,
     )
 
 

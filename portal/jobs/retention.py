@@ -50,8 +50,8 @@ def _forget(kind: str, now: datetime) -> None:
 
 
 def throw_away(now: datetime) -> None:
-    """Old deliveries, finished jobs and sent mail."""
-    for some in (upkeep.deliveries, upkeep.deliveries_by_wish, upkeep.jobs, upkeep.mails):
+    """Old deliveries, finished jobs, sent mail and prints of the day sheet."""
+    for some in (upkeep.deliveries, upkeep.deliveries_by_wish, upkeep.jobs, upkeep.mails, upkeep.day_sheet_prints):
         _until_none_is_left(partial(some, now))
     transaction(upkeep.refresh_statistics)
 

@@ -102,6 +102,7 @@ class Booking(Id, TenantRow, Timestamps, Model):
     __tablename__ = "bookings"
     __table_args__ = (
         UniqueConstraint("company_id", "provider", "external_uid"),
+        Index(None, "company_id", "sync_status"),
         *tenant_refs(appointment_id="appointments", event_type_id="calcom_event_types"),
         check("order", "ends_at > starts_at"),
         MYSQL_TABLE,
@@ -128,12 +129,18 @@ class Booking(Id, TenantRow, Timestamps, Model):
     )
     sync_attempts: Mapped[int] = counter()
     sync_error: Mapped[str | None] = mapped_column(Text)
+    # The start that we have asked the provider for, and until when a push of ours may be on its way.
+    pushed_start: Mapped[datetime | None]
+    push_until: Mapped[datetime | None]
     last_synced_at: Mapped[datetime | None]
     raw_payload: Mapped[dict[str, Any] | None]
 
 
 class DaySheetPrint(Id, TenantRow, Created, Model):
-    """What stood on a printed day sheet, so that its code can show what has changed since."""
+    """What stood on a printed day sheet, so that its code can show what has changed since.
+
+    The snapshot names nobody: ids, times and statuses, see ``portal.domain.day_prints``.
+    """
 
     __tablename__ = "day_sheet_prints"
     __table_args__ = (
@@ -148,7 +155,7 @@ class DaySheetPrint(Id, TenantRow, Created, Model):
     date: Mapped[dt.date]
     code: Mapped[str] = mapped_column(String(12))
     printed_by: Mapped[int | None]
-    snapshot: Mapped[list[Any]]
+    snapshot: Mapped[dict[str, Any]]
 
 
 class CalendarFeed(Id, TenantRow, Timestamps, Model):

@@ -99,6 +99,9 @@ class Branch(Id, TenantRow, Timestamps, Model):
     calcom_event_type_id: Mapped[int | None] = mapped_column(Integer)
     calcom_location_id: Mapped[int | None] = mapped_column(Integer)
     timezone: Mapped[str | None] = mapped_column(String(50))
+    # Whose public holidays close it: NULL is the company's country, and no region observes none by itself.
+    country: Mapped[str | None] = mapped_column(String(2))
+    region: Mapped[str | None] = mapped_column(String(10))
     is_primary: Mapped[bool] = flag(False)
     primary_marker: Mapped[int | None] = mapped_column(
         Integer, Computed("CASE WHEN is_primary THEN 1 END", persisted=True)

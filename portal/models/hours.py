@@ -10,6 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.db import MYSQL_TABLE, Id, Model, TenantRow, Timestamps, check, choice, flag, tenant_refs
 
+# 00:00 as an end is the end of the day. SQLite keeps times as text with microseconds: "=" would not find it.
+IN_ORDER = "closes_at > opens_at OR closes_at < '00:00:01'"
+
 
 class WorkingHours(Id, TenantRow, Timestamps, Model):
     """Local times of one ISO weekday (1 = Monday). No staff member: the branch's opening hours.
@@ -23,7 +26,7 @@ class WorkingHours(Id, TenantRow, Timestamps, Model):
         *tenant_refs(ondelete="CASCADE", index=False, branch_id="branches"),
         *tenant_refs(ondelete="CASCADE", staff_id="staff"),
         check("weekday", "weekday BETWEEN 1 AND 7"),
-        check("order", "closes_at > opens_at"),
+        check("order", IN_ORDER),
         MYSQL_TABLE,
     )
 
@@ -44,7 +47,7 @@ class BranchClosure(Id, TenantRow, Timestamps, Model):
     __table_args__ = (
         Index(None, "company_id", "branch_id", "date"),
         *tenant_refs(ondelete="CASCADE", index=False, branch_id="branches"),
-        check("order", "closes_at > opens_at"),
+        check("order", IN_ORDER),
         MYSQL_TABLE,
     )
 

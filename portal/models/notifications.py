@@ -50,16 +50,22 @@ class Notification(Id, MaybeTenantRow, Timestamps, Model):
 
 
 class EmailOutbox(Id, MaybeTenantRow, Timestamps, Model):
-    """A mail to be sent, written in the same transaction as what it tells about."""
+    """A mail to be sent, written in the same transaction as what it tells about.
+
+    ``sender_name`` stands beside our own address; answers go to ``reply_to``. Both are for mails to customers.
+    """
 
     __tablename__ = "email_outbox"
     __table_args__ = (
         UniqueConstraint("dedupe_key"),
         Index(None, "status", "next_attempt_at"),
+        Index(None, "created_at"),
         MYSQL_TABLE,
     )
 
     recipient: Mapped[str] = mapped_column(String(255))
+    sender_name: Mapped[str | None] = mapped_column(String(100))
+    reply_to: Mapped[str | None] = mapped_column(String(255))
     subject: Mapped[str] = mapped_column(String(255))
     text_body: Mapped[str] = mapped_column(LongText)
     html_body: Mapped[str | None] = mapped_column(LongText)

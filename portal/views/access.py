@@ -19,7 +19,7 @@ from portal.domain import access, identity
 from portal.domain.errors import DomainError
 from portal.extensions import limiter, login
 from portal.forms.access import ChangePasswordForm, ForgotForm, LoginForm, NewPasswordForm
-from portal.htmx import see_other, toast, whole_page
+from portal.htmx import page_around, see_other, toast, whole_page
 from portal.permissions import Permission, may
 from portal.tenancy import all_tenants
 
@@ -32,9 +32,9 @@ def _on_register(state: BlueprintSetupState) -> None:
 
 
 def _to_login() -> Response:
-    """Strangers go to the login page as a whole, also when HTMX asked for a part."""
-    back = request.full_path.rstrip("?") if request.method == "GET" and not request.headers.get("HX-Request") else None
-    return see_other(url_for("access.login", next=back))
+    """Strangers go to the login page as a whole, also when HTMX asked for a part; then back to the page they saw."""
+    asked = request.full_path.rstrip("?") if request.method == "GET" else None
+    return see_other(url_for("access.login", next=page_around(asked)))
 
 
 @bp.route("/login", methods=["GET", "POST"], endpoint="login")

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Blueprint, Response, abort, make_response, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 from sqlalchemy.orm import joinedload, selectinload
+from werkzeug.datastructures import MultiDict
 
 from portal import i18n
 from portal.db import transaction, utcnow
-from portal.domain import appointment_story, appointments, booking_rules, sheet_drawing, slots, timetable
+from portal.domain import (
+    appointment_story,
+    appointments,
+    booking_sync,
+    customer_mail,
+    customer_mail_page,
+    discreet,
+    sheet_drawing,
+    slots,
+    timetable,
+)
+from portal.domain.appointment_story import Step
 from portal.domain.errors import Conflict, DomainError
-from portal.domain.sheet import Line
+from portal.domain.sheet import Entry, Line
 from portal.domain.slots import Overbooking, SlotTaken
-from portal.forms.appointments import CancelForm, MoveForm, WhenForm
-from portal.htmx import page_or_part, see_other, toast, trigger, wants_part, whole_page
+from portal.forms.appointments import CancelForm, WhenForm
+from portal.htmx import page_or_part, polled, see_other, swapped_whole, toast, trigger, wants_part, whole_page
 from portal.models import Appointment
 from portal.permissions import Permission, may, requires, visible_branch_ids
 from portal.tenancy import get_or_404
-from portal.views import booking_desk
+from portal.views import appointment_versions, booking_desk, next_times
+from portal.views.appointment_versions import Wished
 from portal.views.booking_desk import Desk
 
 bp = Blueprint("appointments", __name__)
@@ -37,31 +51,78 @@ FIELDS = {"branch_id": "branch", "customer_id": "customer", "staff_id": "staff",
 @bp.get("/appointments/<int:appointment_id>")
 @requires(Permission.VIEW_CALENDAR)
 def show(appointment_id: int) -> Response:
-    return _details(appointment_id)
+    if "v" not in request.args or not wants_part():
+        return details(appointment_id)
+    context = _context(appointment_id)
+    changed = context["appointment"].version != request.args.get("seen", type=int)
+    context |= {"in_panel": request.args.get("in") == "panel", "news": _latest_of_others(context) if changed else None}
+    return polled("appointments/_details.html", context.pop("version"), **context)
 
 
-def _details(appointment_id: int, status: int = 200, message: str = "", **forms: Any) -> Response:
-    """The appointment as a page, or as the panel beside the calendar."""
-    row = _load(appointment_id, joinedload(Appointment.call), selectinload(Appointment.bookings))
+def details(appointment_id: int, status: int = 200, message: str = "", **more: Any) -> Response:
+    """The appointment as a page, or as the panel beside the calendar. ``more``: forms that came back, and the like."""
+    context = _context(appointment_id) | {"message": message} | more
+    if status == 409:  # what has been typed may be sent again, now that one has seen how it stands
+        for name in ("move_form", "cancel_form"):
+            context[name].version.data = str(context["appointment"].version)
+    return page_or_part("appointments/show.html", "appointments/_panel.html", status, **context)
+
+
+def _context(appointment_id: int) -> dict[str, Any]:
+    """Everything that is shown of an appointment; ``version`` changes with whatever would be shown differently."""
+    row = load(appointment_id, joinedload(Appointment.call), selectinload(Appointment.bookings))
     taken = slots.overlapping(slots.plan_of(row), row.id) if row.status in slots.BUSY else []
     context: dict[str, Any] = {
         "appointment": row,
-        "entry": sheet_drawing.entry_of(row, utcnow(), set(), row.staff.name if row.staff else ""),
+        "entry": _entry(row),
         "steps": appointment_story.steps(row),
         "taken": taken,
         "is_provider": bool(row.bookings),
         "is_today": _is_today(row),
-        "message": message,
+        "message": "",
+        "news": None,
+        "sync": booking_sync.sync_of(row),
+        "wished": [],
+        "conflicts": [],
         "address": _calendar_address(row),
+        "mail": customer_mail_page.outlook(row, utcnow(), names=may(Permission.VIEW_CUSTOMERS)),
     }
     if may(Permission.EDIT_APPOINTMENTS):
-        context |= {"move_form": forms.get("move_form") or _move_form(row), "cancel_form": forms.get("cancel_form")}
-        context["cancel_form"] = context["cancel_form"] or CancelForm(formdata=None)
-        context["conflicts"] = forms.get("conflicts", [])
-    return page_or_part("appointments/show.html", "appointments/_panel.html", status, **context)
+        context |= {"move_form": booking_desk.move_form(row), "cancel_form": CancelForm(formdata=None)}
+    return context | {"version": _version(context)}
 
 
-def _load(appointment_id: int, *more: Any) -> Appointment:
+def _entry(row: Appointment) -> Entry:
+    """The appointment as it is drawn, with what the reader may know of the customer."""
+    entry = sheet_drawing.entry_of(row, utcnow(), set(), row.staff.name if row.staff else "")
+    return entry if may(Permission.VIEW_CUSTOMERS) else discreet.veiled(entry)
+
+
+def _version(context: dict[str, Any]) -> str:
+    row: Appointment = context["appointment"]
+    others = [(other.id, other.version) for other in context["taken"]]
+    bookings = [(booking.id, booking.sync_status, booking.updated_at) for booking in row.bookings]
+    known = (
+        row.version,
+        context["sync"],
+        context["mail"],
+        context["entry"],
+        context["steps"],
+        others,
+        bookings,
+        context["is_today"],
+        i18n.language(),
+    )
+    return hashlib.sha256(repr(known).encode()).hexdigest()[:16]
+
+
+def _latest_of_others(context: dict[str, Any]) -> Step | None:
+    """What somebody else has just done with it."""
+    latest = next(iter(appointment_story.changes_of(context["steps"])), None)
+    return latest if latest is not None and latest.by_id != current_user.id else None
+
+
+def load(appointment_id: int, *more: Any) -> Appointment:
     """An appointment of the reader's branches with who, what and where; 404 otherwise."""
     row = get_or_404(
         Appointment,
@@ -91,24 +152,33 @@ def _calendar_address(row: Appointment) -> str:
 @requires(Permission.EDIT_APPOINTMENTS)
 def status(appointment_id: int) -> Response:
     """One of the actions of the state machine; answers with the line or the panel that the button stood in."""
-    row = _load(appointment_id)
+    row = load(appointment_id)
     action, version = request.form.get("action", ""), request.form.get("version", type=int)
     try:
-        transaction(lambda: appointments.set_status(row, action, utcnow(), version=version))
+        transaction(lambda: _set_status(row, action, version))
     except Conflict as conflict:
-        return _after_tap(appointment_id, 409, conflict.message)
+        wished = appointment_versions.wished_status(load(appointment_id), action)
+        return _after_tap(appointment_id, 409, conflict.message, wished)
     except DomainError as error:
         return _after_tap(appointment_id, 422, error.message)
     return _after_tap(appointment_id)
 
 
-def _after_tap(appointment_id: int, status: int = 200, message: str = "") -> Response:
-    if not wants_part():
-        return _details(appointment_id, status, message) if message else see_other(_back(appointment_id))
-    if request.form.get("part") != "row":
-        return trigger(_details(appointment_id, status, message), CHANGED)
-    row = _load(appointment_id)
-    entry = sheet_drawing.entry_of(row, utcnow(), set(), row.staff.name if row.staff else "")
+def _set_status(row: Appointment, action: str, version: int | None) -> None:
+    now = utcnow()
+    changed = appointments.set_status(row, action, now, version=version)
+    if action == "back":
+        customer_mail.tell_restored(changed, now)
+
+
+def _after_tap(appointment_id: int, status: int = 200, message: str = "", wished: Sequence[Wished] = ()) -> Response:
+    if not wants_part() and not message:
+        return see_other(_back(appointment_id))
+    if not wants_part() or request.form.get("part") != "row":
+        return trigger(details(appointment_id, status, message, wished=wished), CHANGED)
+    message = " ".join([message, *(_("You wanted: %(what)s.", what=each.mine) for each in wished)])
+    row = load(appointment_id)
+    entry = _entry(row)
     line = Line("entry", entry.start, entry.end, entry, is_next=entry.is_open, is_today=_is_today(row))
     with_staff = request.form.get("with_staff") == "1"
     part = render_template("calendar/_row.html", line=line, message=message, with_staff=with_staff)
@@ -128,84 +198,46 @@ def _back(appointment_id: int) -> str:
     return url_for("appointments.show", appointment_id=appointment_id)
 
 
-# ---- Cancelling and moving --------------------------------------------------------------------------------------
+# ---- Cancelling; moving is in appointment_moves.py ------------------------------------------------------------------
 
 
 @bp.post("/appointments/<int:appointment_id>/cancel")
 @requires(Permission.EDIT_APPOINTMENTS)
 def cancel(appointment_id: int) -> Response:
-    row, form = _load(appointment_id), CancelForm()
+    row, form = load(appointment_id), CancelForm()
     by = "customer" if form.why == "customer" else current_user.name
     try:
         if not form.validate():
-            return _details(appointment_id, 422, cancel_form=form)
-        transaction(lambda: appointments.cancel(row, form.why, by, utcnow(), version=form.shown_version))
+            return details(appointment_id, 422, cancel_form=form)
+        transaction(lambda: _cancel(row, form, by))
     except Conflict as conflict:
-        return _details(appointment_id, 409, conflict.message)
+        wished = appointment_versions.wished_cancellation(load(appointment_id), form.why)
+        return details(appointment_id, 409, conflict.message, cancel_form=form, wished=wished)
     except DomainError as error:
-        _put(form, error, "reason")
-        return _details(appointment_id, 422, cancel_form=form)
-    return _done(appointment_id, _("The appointment has been cancelled."))
+        put(form, error, "reason")
+        return details(appointment_id, 422, cancel_form=form)
+    return done(appointment_id, _("The appointment has been cancelled."))
 
 
-@bp.post("/appointments/<int:appointment_id>/move")
-@requires(Permission.EDIT_APPOINTMENTS)
-def move(appointment_id: int) -> Response:
-    row = _load(appointment_id)
-    form = _move_form(row)
-    if not form.validate():
-        return _details(appointment_id, 422, move_form=form)
-    zone, length = timetable.zone_of(row.branch), row.end_time - row.start_time
-
-    def work() -> Appointment:
-        start, end = booking_rules.local_times(zone, form.date.data, form.time.data, None, length)
-        return appointments.move(
-            row,
-            start,
-            end,
-            now=utcnow(),
-            staff_id=form.staff.data,
-            version=form.shown_version,
-            overbooking=_overbooking(form),
-        )
-
-    try:
-        transaction(work)
-    except SlotTaken as taken:
-        _put(form, taken, "time")
-        return _details(appointment_id, 422, move_form=form, conflicts=taken.taken)
-    except Conflict as conflict:
-        return _details(appointment_id, 409, conflict.message)
-    except DomainError as error:
-        _put(form, error, "time")
-        return _details(appointment_id, 422, move_form=form)
-    return _done(appointment_id, _("The appointment has been moved."))
+def _cancel(row: Appointment, form: CancelForm, by: str) -> None:
+    now = utcnow()
+    cancelled = appointments.cancel(row, form.why, by, now, version=form.shown_version)
+    if form.tell.data:
+        customer_mail.tell(cancelled, "cancellation", now)
 
 
-def _done(appointment_id: int, message: str) -> Response:
+def done(appointment_id: int, message: str) -> Response:
     toast(message)
     if wants_part():
-        return trigger(_details(appointment_id), CHANGED)
+        return trigger(details(appointment_id), CHANGED)
     return see_other(url_for("appointments.show", appointment_id=appointment_id))
 
 
-def _move_form(row: Appointment) -> MoveForm:
-    zone = timetable.zone_of(row.branch)
-    start = row.start_time.astimezone(zone)
-    form = MoveForm(
-        formdata=request.form if request.method == "POST" and request.endpoint == "appointments.move" else None,
-        data={"date": start.date(), "time": start.time(), "staff": row.staff_id, "version": row.version},
-    )
-    people = booking_desk.bookable_staff(visible_branch_ids(), row.staff_id)
-    form.staff.choices = [("", _("Still open")), *((person.id, person.name) for person in people)]
-    return form
-
-
-def _overbooking(form: WhenForm) -> Overbooking | None:
+def overbooking(form: WhenForm) -> Overbooking | None:
     return Overbooking(current_user.id, form.reason.data or "") if form.force.data else None
 
 
-def _put(form: Any, error: DomainError, otherwise: str) -> None:
+def put(form: Any, error: DomainError, otherwise: str) -> None:
     """The message beside the field that it is about."""
     name = FIELDS.get(error.field or "", error.field or otherwise)
     field = form[name] if name in form else form[otherwise]
@@ -221,11 +253,15 @@ def new() -> Response:
     desk = booking_desk.open_desk()
     if not desk.branches:
         return whole_page("calendar/none.html")
-    if request.method != "POST" or "find" in request.form:
+    if request.method != "POST" or next_times.take(desk) or "find" in request.form:
         return _form_page(desk)
 
     def work() -> Appointment:
-        return appointments.book_by_hand(desk.plan(), now=utcnow(), call=desk.call, overbooking=_overbooking(desk.form))
+        now = utcnow()
+        booked = desk.book(now, overbooking(desk.form))
+        if desk.form.tell.data:
+            customer_mail.tell(booked, "confirmation", now)
+        return booked
 
     return _save(desk, work, _("The appointment has been booked."))
 
@@ -233,37 +269,76 @@ def new() -> Response:
 @bp.route("/appointments/<int:appointment_id>/edit", methods=["GET", "POST"])
 @requires(Permission.EDIT_APPOINTMENTS)
 def edit(appointment_id: int) -> Response:
-    row = _load(appointment_id)
-    desk = booking_desk.open_desk(row)
-    if request.method != "POST" or "find" in request.form:
+    row = load(appointment_id)
+    desk = booking_desk.open_desk(row, posted=_posted(row))
+    if request.method != "POST":
+        desk.form.was.data = appointment_versions.remember(row)
+        return _form_page(desk)
+    if "compare" in request.form:
+        desk.form.take_slot()
+        return _both(desk)
+    if next_times.take(desk) or "find" in request.form or request.form.get("resolve") == "form":
         return _form_page(desk)
 
-    def work() -> Appointment:
-        return appointments.change_by_hand(
-            row,
-            desk.plan(),
-            now=utcnow(),
-            version=desk.form.shown_version,
-            overbooking=_overbooking(desk.form),
-        )
+    return _save(desk, lambda: _change(row, desk), _("The appointment has been saved."))
 
-    return _save(desk, work, _("The appointment has been saved."))
+
+def _change(row: Appointment, desk: Desk) -> Appointment:
+    now, form, before = utcnow(), desk.form, slots.plan_of(row)
+    changed = appointments.change_by_hand(
+        row, desk.plan(), now=now, version=form.shown_version, overbooking=overbooking(form)
+    )
+    if form.tell.data:
+        customer_mail.tell_change(changed, before, now)
+    return changed
+
+
+def _posted(row: Appointment) -> MultiDict[str, str] | None:
+    return appointment_versions.resolved(request.form, row) if request.method == "POST" else None
+
+
+@bp.get("/appointments/<int:appointment_id>/news")
+@requires(Permission.EDIT_APPOINTMENTS)
+def news(appointment_id: int) -> Response:
+    """A part of the form: whether somebody has changed the appointment while it is being edited."""
+    row = load(appointment_id)
+    latest = next(iter(appointment_story.changes_of(appointment_story.steps(row))), None)
+    return polled("appointments/_news.html", str(row.version), row=row, latest=latest, is_news=True)
+
+
+def _both(desk: Desk, status: int = 200) -> Response:
+    """How the appointment stands now beside what was typed, to choose from line by line."""
+    row = load(desk.row.id) if desk.row else abort(404)
+    i18n.set_zone(desk.branch.timezone)
+    since = max(row.version - (desk.form.shown_version or row.version), 0)
+    context = {
+        "desk": desk,
+        "row": row,
+        "differences": appointment_versions.differences(desk, row),
+        "carried": appointment_versions.typed(desk)
+        | {"q": desk.form.q.data or "", "tell": "y" if desk.form.tell.data else ""},
+        "was": appointment_versions.remember(row),
+        "steps": appointment_story.changes_of(appointment_story.steps(row))[:since],
+        "is_provider": False,
+    }
+    return swapped_whole(page_or_part("appointments/form.html", "appointments/_both.html", status, **context))
 
 
 def _save(desk: Desk, work: Callable[[], Appointment], message: str) -> Response:
     form = desk.form
     form.take_slot()
+    form.take_now(utcnow().astimezone(timetable.zone_of(desk.branch)))
     if not form.validate():
         return _form_page(desk, 422)
     try:
         saved_id = transaction(lambda: work().id)
     except SlotTaken as taken:
-        _put(form, taken, "time")
+        put(form, taken, "time")
         return _form_page(desk, 422, conflicts=taken.taken)
-    except appointments.Changed as conflict:
-        return _form_page(desk, 409, message=conflict.message)
+    except appointments.Changed:
+        return _both(desk, 409)
     except DomainError as error:
-        _put(form, error, "time")
+        put(form, error, "time")
         return _form_page(desk, 422)
     toast(message)
     return see_other(url_for("appointments.show", appointment_id=saved_id))
@@ -271,21 +346,24 @@ def _save(desk: Desk, work: Callable[[], Appointment], message: str) -> Response
 
 def _form_page(desk: Desk, status: int = 200, **more: Any) -> Response:
     if desk.row is not None and status != 200:
-        desk.row = _load(desk.row.id)  # as it stands now, whatever the attempt has touched
+        desk.row = load(desk.row.id)  # as it stands now, whatever the attempt has touched
     i18n.set_zone(desk.branch.timezone)
     context = {"desk": desk, "form": desk.form, "conflicts": [], "message": ""} | desk.choices() | more
+    names = may(Permission.VIEW_CUSTOMERS)
+    context["mail"] = customer_mail_page.outlook_of_form(desk.row, utcnow(), names=names)
     return page_or_part("appointments/form.html", "appointments/_form.html", status, **context)
 
 
 @bp.get("/appointments/slots")
 @requires(Permission.EDIT_APPOINTMENTS)
 def free_times() -> Response:
-    """A part of the form: the free times for what is chosen so far."""
+    """The free times for what is chosen so far: a part of the form, or a page with links to it."""
     desk = booking_desk.open_desk(values=request.args)
     if not desk.branches:
         abort(404)
     i18n.set_zone(desk.branch.timezone)
-    return make_response(render_template("appointments/_slots.html", form=desk.form, **desk.times()))
+    context = {"desk": desk, "form": desk.form, "branches": desk.branches} | desk.times()
+    return page_or_part("appointments/free.html", "appointments/_slots.html", **context)
 
 
 @bp.get("/appointments/customers")

@@ -106,6 +106,7 @@ def _page(moment: datetime) -> dict[str, Any]:
         "closed_count": len(closed),
         "terms": clock.terms,
         "open_until": clock.open_until(moment),
+        "is_closed": clock.is_closed(moment),
         "moment": moment,
         "message": "",
         "problem": None,

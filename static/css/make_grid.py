@@ -5,6 +5,7 @@
 .rows-N    height of a sheet, for whole hours
 .l1-2      lane 1 of 2, for overlapping entries (up to 12 lanes on 12 tracks)
 .cols-N    number of columns of a calendar
+.hue-N     a person's colour, one of 24; app.css makes it legible
 .p0….p100  distance from the left in per cent, for marks under a chart
 
 Run after a change: python static/css/make_grid.py
@@ -18,6 +19,8 @@ from pathlib import Path
 STEPS_PER_DAY = 300  # of 25 hours, where clocks go back
 LANES = (2, 3, 4, 6, 12)
 TRACKS = 12
+COLUMNS = 120
+HUES = 24
 
 
 def rules() -> Iterator[str]:
@@ -29,7 +32,8 @@ def rules() -> Iterator[str]:
     for lanes in LANES:
         width = TRACKS // lanes
         yield from (f".l{i + 1}-{lanes}{{grid-column:{i * width + 1}/span {width}}}" for i in range(lanes))
-    yield from (f".cols-{n}{{--cols:{n}}}" for n in range(1, 41))
+    yield from (f".cols-{n}{{--cols:{n}}}" for n in range(1, COLUMNS + 1))
+    yield from (f".hue-{n}{{--staff:hsl({n * 360 // HUES} 65% 45%)}}" for n in range(HUES))
     yield from (f".p{n}{{left:{n}%}}" for n in range(101))
 
 

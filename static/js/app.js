@@ -151,7 +151,7 @@
       const said = document.getElementById("said");
       if (said) said.textContent = ctx.title ?? "";
     }
-    const problem = ctx.response?.status === 422 && document.querySelector("[data-problems], [aria-invalid=true]");
+    const problem = [409, 422].includes(ctx.response?.status) && document.querySelector("[data-problems], [aria-invalid=true]");
     if (problem) focusOn(problem);
     else if (isPage(ctx) && !document.querySelector("[autofocus]")) document.querySelector("main")?.focus({ preventScroll: true });
     else if (ctx.target?.id === "panel") {
@@ -182,6 +182,7 @@
       if (place) { e.preventDefault(); (place.matches("fieldset") ? place.querySelector("input") : place)?.focus(); }
     }
     if (at("[data-reveal]")) reveal(at("[data-reveal]"));
+    if (at("[data-copy]")) copy(at("[data-copy]"));
     if (at("[data-login]")) fillLogin(at("[data-login]"));
   });
   document.addEventListener("input", ({ target }) => {   // what was wrong is being mended: the message is about another text
@@ -200,12 +201,23 @@
     field.type = shown ? "password" : "text";
     button.setAttribute("aria-pressed", String(!shown));
   };
+  const copy = async (button) => {   // what stands in a field
+    const field = document.getElementById(button.dataset.copy);
+    let done = await (navigator.clipboard?.writeText(field.value).then(() => true, () => false) ?? false);
+    if (!done) { field.select(); done = document.execCommand("copy"); button.focus(); }   // without https, and older browsers
+    toast({ message: done ? button.dataset.done : button.dataset.failed, kind: done ? "ok" : "warn", key: "copied" });
+  };
   const fillLogin = ({ dataset }) => {
     const form = document.querySelector("[data-login-form]");
     form.elements.email.value = dataset.login;
     form.elements.password.value = dataset.password;
     form.querySelector("button:not([type=button])").focus();
   };
+
+  // What somebody has opened to type in is left alone by the morphs of a live part.
+  document.addEventListener("toggle", ({ target }) => {
+    if (target.matches?.("details[data-keep]")) target.toggleAttribute("hx-morph-skip", target.open);
+  }, true);
 
   // ---------- Ready ----------
   const wake = (from) => from.querySelectorAll?.("[data-js][hidden]").forEach((el) => { el.hidden = false; });

@@ -13,6 +13,8 @@ PEOPLE = {
         "/",
         "/calendar?view=day",
         "/calendar?view=week",
+        "/calendar?view=month",
+        "/calendar?view=list",
         "/calls",
         "/customers",
         "/balance",

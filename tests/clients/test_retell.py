@@ -16,6 +16,7 @@ from retell.types import PhoneCallResponse
 from werkzeug.serving import make_server
 
 from config import Settings, SettingsError
+from portal.clients.keyed_http import is_safe_address
 from portal.clients.retell import (
     LONGEST_PAUSE,
     PAUSES,
@@ -23,7 +24,6 @@ from portal.clients.retell import (
     RetellRefused,
     RetellRejected,
     RetellUnavailable,
-    is_safe_address,
     may_ask,
 )
 from tests.fake_retell import FakeRetell, create_fake_retell, session_for

@@ -385,7 +385,7 @@ def test_customers_statistics_are_those_of_their_appointments(everybody: Flask, 
 def test_daily_figures_are_those_of_the_calls(everybody: Flask, firm: Firm) -> None:
     with tenant_scope(company_of(firm).id):
         days = list(db.session.scalars(select(DailyCallStats.day).distinct()))
-        assert len(days) > 80
+        assert len(days) > 60  # every weekday; on days off at a practice it is up to chance
         for day in Random(1).sample(days, 8):
             kept = stats.days(day, day)[0].figures
             assert kept == stats.figures_between(*stats.day_limits(day, "Europe/Berlin"))

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from portal.db import db
-from portal.domain import appointments, audit, booking_rules, slots
+from portal.domain import appointments, audit, booking_rules, free_times, slots
 from portal.domain.appointments import Changed
 from portal.domain.errors import Conflict, DomainError
 from portal.domain.slots import Overbooking, Plan, SlotTaken
@@ -204,6 +204,28 @@ def test_moving_into_a_taken_time_is_refused_and_into_one_s_own_is_not(cast: Cas
         within(cast.salon, lambda: appointments.change(row, plan(cast.salon, TEN + timedelta(minutes=30))))
 
 
+def test_another_service_with_a_longer_pause_is_refused_where_the_pause_is_taken(cast: Cast) -> None:
+    firm = cast.salon
+    row, _next = book(firm), book(firm, TEN + timedelta(minutes=45))
+
+    def long_pause() -> int:
+        service = Service(company_id=firm.id, name="Farbe", duration_minutes=45, buffer_time_minutes=30)
+        db.session.add(service)
+        db.session.flush()
+        return service.id
+
+    service_id = within(firm, long_pause)
+
+    def change(overbooking: Overbooking | None = None) -> Appointment:
+        wish = replace(slots.plan_of(db.session.get_one(Appointment, row.id)), service_id=service_id)
+        return appointments.change_by_hand(row, wish, now=NOW, overbooking=overbooking)
+
+    with pytest.raises(SlotTaken):
+        within(firm, change)
+    changed = within(firm, lambda: change(Overbooking(firm.owner.id, "geht schon")))
+    assert (changed.buffer_after, changed.overbooked_by) == (30, firm.owner.id)
+
+
 def test_who_saw_an_older_version_changes_nothing(cast: Cast) -> None:
     row = book(cast.salon)
     step(cast.salon, row, "arrived")
@@ -317,7 +339,7 @@ def test_free_times_are_those_that_could_be_booked(cast: Cast) -> None:
     hours(firm, time(9), time(12))
     book(firm)
     with tenant_scope(firm.id):
-        found = slots.free_times(plan(firm), NOW)
+        found = free_times.on_day(plan(firm), NOW)
     assert [slot.start.astimezone(BERLIN).strftime("%H:%M") for slot in found] == [
         "09:00",
         "09:15",
@@ -413,6 +435,25 @@ def test_back_from_completed_remembers_the_arrival(cast: Cast) -> None:
         row = step(cast.salon, row, action)
     assert (row.status, row.arrived_at) == ("confirmed", NOW)
     assert state_of(step(cast.salon, step(cast.salon, row, "no_show"), "back")) == "arrived"
+
+
+@pytest.mark.parametrize(
+    ("steps", "states"),
+    [
+        (["completed", "no_show"], ["completed", "confirmed", "scheduled"]),
+        (["no_show", "completed", "no_show"], ["completed", "no_show", "confirmed", "scheduled"]),
+        (["arrived", "no_show"], ["arrived", "confirmed", "scheduled"]),
+        (["no_show", "arrived"], ["no_show", "confirmed", "scheduled"]),
+        (["completed", "back", "no_show"], ["confirmed", "scheduled"]),
+    ],
+)
+def test_taking_back_again_and_again_leads_to_the_beginning(cast: Cast, steps: list[str], states: list[str]) -> None:
+    row = book(cast.salon)
+    for action in steps:
+        step(cast.salon, row, action)
+    assert [state_of(step(cast.salon, row, "back")) for _ in states] == states
+    with pytest.raises(Changed):
+        step(cast.salon, row, "back")
 
 
 def test_what_is_so_already_stays_so_and_raises_nothing(cast: Cast) -> None:

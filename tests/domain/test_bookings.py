@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import select
 
 from portal.db import db
-from portal.domain import appointments, bookings
+from portal.domain import appointments, audit, bookings, erasure
+from portal.domain.audit import Actor
 from portal.domain.bookings import Away, Moot, Person, Told, Waiting
 from portal.domain.slots import plan_of
 from portal.models import (
@@ -153,10 +154,11 @@ def test_a_person_set_by_hand_stays_until_the_organizer_changes(cast: Cast) -> N
     assert take(firm, told(written_at=NOW + timedelta(hours=1))).staff_id == firm.colleague.id
 
 
-def test_a_completed_appointment_is_not_cancelled_afterwards(cast: Cast) -> None:
+def test_what_a_person_has_completed_is_not_cancelled_afterwards(cast: Cast) -> None:
     firm = cast.salon
     row = take(firm, told())
-    within(firm, lambda: appointments.set_status(row, "completed", NOW))
+    with audit.acting(Actor(user_id=firm.owner.id)):
+        within(firm, lambda: appointments.set_status(row, "completed", NOW))
     event = told(status="CANCELLED", sequence=1, written_at=NOW + timedelta(hours=1))
     assert within(firm, lambda: bookings.call_off(event, NOW)).status == "completed"
     assert [booking.status for booking in everything(firm, Booking)] == ["CANCELLED"]
@@ -204,6 +206,18 @@ def test_a_reschedule_under_the_same_uid_moves_too(cast: Cast) -> None:
     later = START + timedelta(hours=3)
     row = take(cast.salon, told(start=later, previous_uid=None, written_at=NOW + timedelta(minutes=5)))
     assert row.start_time == later
+
+
+def test_what_was_erased_of_a_customer_does_not_come_back_from_the_provider(cast: Cast) -> None:
+    firm = cast.salon
+    row = take(firm, told())
+    within(firm, lambda: erasure.erase_customer(row.customer_id, NOW))
+    event = told("bk_2", start=START + timedelta(days=1), previous_uid="bk_1", written_at=NOW + timedelta(hours=1))
+    moved = take(firm, replace(event, raw=(event.raw or {}) | {"attendees": [{"name": "Greta Vogel"}]}))
+    assert (moved.id, moved.start_time) == (row.id, event.start)
+    for booking in everything(firm, Booking):
+        assert (booking.attendee_name, booking.attendee_email, booking.attendee_phone) == (None, None, None)
+        assert "Greta" not in str(booking.raw_payload)
 
 
 # ---- Early and late ---------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from portal.db import db
-from portal.domain import appointments, calendar, sheet_axis
+from portal.domain import appointments, calendar, sheet_axis, sheet_colors
 from portal.domain.availability import Interval
 from portal.domain.calendar import NotThere, Wish
 from portal.domain.sheet import Band, Column, Entry, Sheet
@@ -100,6 +100,36 @@ def test_any_number_of_overlaps_finds_a_lane_of_the_style_sheet(cast: Cast) -> N
     for _ in range(15):
         factories.make_appointment(cast.salon, start=at(10))
     assert {entry.lane for entry in entries(sheet(cast.salon))} == {f"l{lane}-12" for lane in range(1, 13)}
+
+
+def test_five_minutes_are_drawn_as_fifteen_and_cover_nobody(cast: Cast) -> None:
+    for minute in (0, 5, 10):
+        factories.make_appointment(cast.salon, start=at(10, minute), minutes=5)
+    factories.make_appointment(cast.salon, start=at(17, 45), minutes=12)
+    factories.make_appointment(cast.salon, start=at(17, 57), minutes=3)
+    found = sheet(cast.salon)
+    assert [entry.place for entry in entries(found)] == [
+        "r24 s3 l1-3", "r25 s3 l2-3", "r26 s3 l3-3", "r117 s3 l1-2", "r117 s3 l2-2",
+    ]  # fmt: skip
+    assert found.clashes == []
+
+
+def test_eight_hours_are_one_long_box(cast: Cast) -> None:
+    factories.make_appointment(cast.salon, start=at(9), minutes=480)
+    assert entries(sheet(cast.salon))[0].place == "r12 s96"
+
+
+def test_everybody_has_a_colour_of_the_style_sheet(cast: Cast) -> None:
+    assert sheet_colors.hue(1, None) != sheet_colors.hue(2, None)
+    assert {sheet_colors.hue(each, None) for each in range(24)} == {f"hue-{each}" for each in range(24)}
+    assert sheet_colors.hue(1, "#ff0000") == sheet_colors.hue(2, "#FE0101") == "hue-0"
+    assert sheet_colors.hue(1, "#00ff00") == "hue-8"
+    assert sheet_colors.hue(1, "#888888") == "hue-grey"
+    for nonsense in ("", "red", "#ff000", "#ff00000", "#gg0000", 'x" onload='):
+        assert sheet_colors.hue(1, nonsense) == sheet_colors.hue(1, None)
+    factories.make_appointment(cast.salon, start=at(10))
+    found = sheet(cast.salon)
+    assert entries(found)[0].hue == found.columns[0].hue != ""
 
 
 def test_cancelled_and_missed_appointments_clash_with_nobody(cast: Cast) -> None:
@@ -268,6 +298,43 @@ def test_on_other_days_nothing_is_next(cast: Cast) -> None:
     assert [(line.is_next, line.is_today) for line in found.lines] == [(False, False)]
 
 
+# ---- Several branches, many people --------------------------------------------------------------------------------
+
+
+def test_an_owner_s_sheet_shows_all_branches_where_they_are_few(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    firm = cast.salon
+    found = sheet(firm, all_by_default=True)
+    assert found.branch is None
+    assert [(column.name, column.branch) for column in found.columns] == [
+        ("Sofia Klein", firm.main.name),
+        ("Tim Yilmaz", firm.other.name),
+    ]
+    one = sheet(firm, all_by_default=True, branch_id=firm.main.id)
+    assert [(column.name, column.branch) for column in one.columns] == [("Sofia Klein", "")]
+    monkeypatch.setattr(calendar, "FEW_BRANCHES", 1)
+    assert sheet(firm, all_by_default=True).branch is not None
+
+
+def test_branches_in_several_zones_are_said_to_be(cast: Cast) -> None:
+    firm = cast.salon
+    assert not sheet(firm, every_branch=True).mixed_zones
+    within(firm, lambda: setattr(db.session.get_one(Branch, firm.other.id), "timezone", "Europe/Istanbul"))
+    assert sheet(firm, every_branch=True).mixed_zones
+    assert (sheet(firm, every_branch=True).zone, sheet(firm).mixed_zones) == ("Europe/Berlin", False)
+
+
+@pytest.mark.parametrize(("people", "crowded", "free"), [(3, False, True), (44, False, False), (124, True, False)])
+def test_very_many_people_have_a_column_each_or_a_list(cast: Cast, people: int, crowded: bool, free: bool) -> None:
+    firm = cast.salon
+    hours(firm, time(9), time(18))
+    for number in range(people):
+        name = {"first_name": f"Person {number}", "last_name": "Lang" * 20}
+        save(firm, Staff(company_id=firm.id, branch_id=firm.main.id, **name))
+    found = sheet(firm)
+    assert (len(found.columns), found.crowded) == (people + 1, crowded)
+    assert any(column.free for column in found.columns) is free
+
+
 # ---- The week ---------------------------------------------------------------------------------------------------
 
 
@@ -280,6 +347,17 @@ def test_a_week_has_a_column_a_day_and_leaves_out_a_closed_weekend(cast: Cast) -
     assert found.closed_days == [date(2027, 3, 14)]
     factories.make_appointment(firm, start=at(10, day=date(2027, 3, 14)))
     assert len(sheet(firm, view="week").columns) == 7
+
+
+def test_what_goes_across_midnight_goes_on_the_next_day_and_counts_once(cast: Cast) -> None:
+    row = factories.make_appointment(cast.salon, start=at(23, 30), minutes=60)
+    found = sheet(cast.salon, view="week")
+    drawn = [(column.day, entry.before, entry.beyond) for column in found.columns for entry in column.entries]
+    assert drawn == [(TUESDAY, False, True), (TUESDAY + timedelta(days=1), True, False)]
+    assert [entry.place for entry in entries(found)] == [f"r{23 * 12 + 6} s6", "r0 s6"]
+    assert found.count == 1
+    after = sheet(cast.salon, day=TUESDAY + timedelta(days=1))
+    assert [(entry.id, entry.before) for entry in after.entries] == [(row.id, True)]
 
 
 def test_a_week_that_is_too_full_to_be_drawn_says_so(cast: Cast) -> None:

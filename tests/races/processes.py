@@ -1,17 +1,19 @@
 """Several real processes that do the same thing at the same moment, each with an application of its own.
 
-They come from a fork server that has imported the portal once, so twenty of them start within a second.
+They come from a fork server that has imported the portal once, so twenty of them start within a second. A
+:class:`Crew` stays for many rounds.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
-from typing import Any
+from typing import Any, Self
 
+from flask import Flask
 from sqlalchemy.orm import configure_mappers
 
 from portal import create_app
@@ -28,26 +30,50 @@ context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload([__name__])
 
 Work = Callable[..., Any]
+Task = tuple[Work, tuple[Any, ...]]
 
 
-def at_once(url: str, tasks: Sequence[tuple[Work, tuple[Any, ...]]], **settings: Any) -> list[Any]:
+def at_once(url: str, tasks: Sequence[Task], **settings: Any) -> list[Any]:
     """Run every (function, arguments) in a process of its own, all from the same moment on; their results.
 
     The functions must be importable. A process that fails hands its exception over, which is raised here.
     """
-    barrier, results = context.Barrier(len(tasks)), context.Queue()
-    started = [
-        context.Process(target=_process, args=(url, settings, barrier, results, place, work, arguments))
-        for place, (work, arguments) in enumerate(tasks)
-    ]
-    for process in started:
-        process.start()
-    found = dict(results.get(timeout=PATIENCE) for _ in started)
-    for process in started:
-        process.join(PATIENCE)
-    if failures := [one for one in found.values() if isinstance(one, Failure)]:
-        raise AssertionError(f"{len(failures)} of {len(started)} processes failed, first with {failures[0].words}")
-    return [found[place] for place in range(len(started))]
+    with Crew(url, len(tasks), **settings) as crew:
+        return crew.at_once(tasks)
+
+
+class Crew:
+    """Processes that start once and then do one round of tasks after the other; they end with the block."""
+
+    def __init__(self, url: str, size: int, **settings: Any) -> None:
+        self.barrier, self.results = context.Barrier(size), context.Queue()
+        pipes = [context.Pipe(duplex=False) for _ in range(size)]
+        self.orders = [sender for _, sender in pipes]
+        self.processes = [
+            context.Process(target=_process, args=(url, settings, self.barrier, self.results, place, receiver))
+            for place, (receiver, _) in enumerate(pipes)
+        ]
+
+    def __enter__(self) -> Self:
+        for process in self.processes:
+            process.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for order in self.orders:
+            order.send(None)
+        for process in self.processes:
+            process.join(PATIENCE)
+
+    def at_once(self, tasks: Sequence[Task]) -> list[Any]:
+        """One round: every task in a process of its own, all from the same moment on; their results in order."""
+        spare = len(self.processes) - len(tasks)
+        for order, task in zip(self.orders, [*tasks, *[(_rest, ())] * spare], strict=True):
+            order.send(task)
+        found = dict(self.results.get(timeout=PATIENCE) for _ in self.processes)
+        if failures := [one for one in found.values() if isinstance(one, Failure)]:
+            raise AssertionError(f"{len(failures)} of {len(found)} processes failed, first with {failures[0].words}")
+        return [found[place] for place in range(len(tasks))]
 
 
 class Failure:
@@ -57,21 +83,34 @@ class Failure:
         self.words = f"{type(error).__name__}: {error}"
 
 
+def _rest(app: Flask) -> None:
+    """What a process does that this round has no task for."""
+
+
 def _process(
-    url: str, settings: dict[str, Any], barrier: Barrier, results: Any, place: int, work: Work, arguments: Any
+    url: str, settings: dict[str, Any], barrier: Barrier, results: Any, place: int, orders: Connection
 ) -> None:
-    made: Any = None
     try:
         app = create_app(replace(TEST_SETTINGS, database_url=url, **settings))
         app.test_client_class = PortalClient
         with app.app_context():
             db.engine.connect().close()
-            barrier.wait(PATIENCE)
-            made = work(app, *arguments)
+            while task := orders.recv():
+                results.put((place, _round(app, barrier, *task)))
             db.session.remove()
             db.engine.dispose()
+    except BaseException as error:
+        barrier.abort()
+        results.put((place, Failure(error)))
+        raise
+
+
+def _round(app: Flask, barrier: Barrier, work: Work, arguments: tuple[Any, ...]) -> Any:
+    try:
+        barrier.wait(PATIENCE)
+        return work(app, *arguments)
+    except Exception as error:  # noqa: BLE001 - raised again in the test
+        barrier.abort()
+        return Failure(error)
     finally:
-        if (error := sys.exception()) is not None:
-            barrier.abort()
-            made = Failure(error)
-        results.put((place, made))
+        db.session.remove()

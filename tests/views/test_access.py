@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import select
@@ -64,6 +65,22 @@ def test_a_part_asked_for_by_a_stranger_sends_the_whole_browser_to_the_login(cli
     assert answer.status_code == 204
     assert answer.headers["HX-Redirect"].startswith("/login")
     assert answer.text == ""
+
+
+@pytest.mark.parametrize(
+    ("shown", "back"),
+    [
+        ("http://portal.example/calendar/today?branch=7", "/calendar/today?branch=7"),
+        ("http://portal.example//elsewhere.example/", "/"),
+        ("", "/"),
+    ],
+)
+def test_a_part_of_a_stranger_leads_back_to_the_page_it_was_on(
+    client: PortalClient, cast: Cast, shown: str, back: str
+) -> None:
+    answer = client.htmx("GET", "/calendar/today?v=1", headers={"HX-Current-URL": shown})
+    query = parse_qs(urlsplit(answer.headers["HX-Redirect"]).query)
+    assert log_in(client, cast.salon.owner.email, next=query.get("next", [""])[0]).location == back
 
 
 def test_logging_in_without_a_csrf_token_is_refused(client: PortalClient, cast: Cast) -> None:

@@ -24,7 +24,7 @@ from tests.queries import Queries
 BERLIN = ZoneInfo("Europe/Berlin")
 TODAY = utcnow().astimezone(BERLIN).date()
 TOMORROW = TODAY + timedelta(days=1)
-MOST_QUERIES = 13
+MOST_QUERIES = 16
 
 
 def at(hour: int, minute: int = 0, day: date = TOMORROW) -> datetime:
@@ -551,7 +551,7 @@ def test_editing_an_older_version_is_a_conflict(owner: PortalClient, cast: Cast)
     firm, row = cast.salon, factories.make_appointment(cast.salon, start=at(9))
     tap(owner, row, "arrived")
     text = text_of(edit(owner, firm, row, version=1), 409)
-    assert "Jemand hat diesen Termin inzwischen geändert" in text
+    assert "Jemand hat diesen Termin geändert, während Sie daran gearbeitet haben" in text
     assert now_of(firm, row).start_time == at(9)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
 from portal.db import db, transaction, utcnow
-from portal.domain import dashboard, stats
+from portal.domain import dashboard, ledger, stats
 from portal.models import (
     Appointment,
     Call,
@@ -232,6 +234,20 @@ def test_a_low_and_a_used_up_balance_are_said_at_the_top(client: PortalClient, s
     assert "note-warn" in client.htmx("GET", "/dashboard/today").text
     balance(salon, "-1.00")
     assert "note-bad" in client.htmx("GET", "/dashboard/today").text
+
+
+SPENT = re.compile("aufgebraucht|verbraucht", re.IGNORECASE)
+
+
+def test_who_never_had_a_balance_has_not_used_it_up(client: PortalClient, salon: Any) -> None:
+    for part in ("/dashboard/today", "/dashboard/balance", "/balance/now"):
+        text = client.htmx("GET", part).text
+        assert "Noch kein Guthaben" in text
+        assert not SPENT.search(text)
+    for euros in ("5.00", "-5.00"):
+        transaction(partial(ledger.adjust, Decimal(euros), "Korrektur", euros, NOW))
+    for part in ("/dashboard/today", "/dashboard/balance", "/balance/now"):
+        assert SPENT.search(client.htmx("GET", part).text)
 
 
 def warnings_in(page: str) -> int:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from portal.db import db, utcnow
-from portal.models import Appointment, Call, CallFollowup, CallNote, Company
+from portal.models import Appointment, BranchClosure, Call, CallFollowup, CallNote, Company
 from portal.tenancy import tenant_scope
 from tests import factories
 from tests.cast import Cast, Firm
@@ -37,7 +37,7 @@ def fresh(firm: Firm, row: CallFollowup) -> CallFollowup:
 
 
 def promised(firm: Firm, **values: Any) -> CallFollowup:
-    start = datetime(2027, 3, 10, 15, 0, tzinfo=UTC)
+    start = datetime(2037, 3, 10, 15, 0, tzinfo=UTC)
     told = {"kind": "none", "start": start.isoformat(), "service": "Damenhaarschnitt", "staff": "Sofia Klein"}
     return wait(firm, reason="promise", detail="16 Uhr", facts={"promise": told | values}, priority="high")
 
@@ -50,6 +50,14 @@ def test_an_empty_queue_says_what_will_stand_there(owner: PortalClient) -> None:
     assert page.status_code == 200
     assert "Niemand wartet" in page.text
     assert 'aria-current="page"' in page.text
+
+
+def test_nothing_is_said_of_closing_where_no_hours_are_known(owner: PortalClient, cast: Cast) -> None:
+    firm = cast.salon
+    assert "nicht mehr geöffnet" not in owner.get(PAGE).text
+    for day in (utcnow().date() + timedelta(days=offset) for offset in (-1, 0, 1)):
+        factories.save(firm, BranchClosure(company_id=firm.id, branch_id=firm.main.id, date=day))
+    assert "heute nicht mehr geöffnet" in owner.get(PAGE).text
 
 
 def test_overdue_today_and_later_are_told_apart(owner: PortalClient, cast: Cast) -> None:
@@ -239,16 +247,16 @@ def test_a_broken_promise_leads_to_the_form_filled_in_and_closes_when_it_is_book
     call = factories.make_call(
         firm,
         intent="book_appointment",
-        custom_data={"appointment_date": "2027-03-10", "appointment_time": "16:00", "call_successful": True},
+        custom_data={"appointment_date": "2037-03-10", "appointment_time": "16:00", "call_successful": True},
     )
-    told = {"kind": "none", "start": "2027-03-10T15:00:00+00:00", "service": "Damenhaarschnitt", "staff": "Sofia Klein"}
+    told = {"kind": "none", "start": "2037-03-10T15:00:00+00:00", "service": "Damenhaarschnitt", "staff": "Sofia Klein"}
     row = wait(firm, 1, call, reason="promise", facts={"promise": told})
     page = owner.get(PAGE).text
     assert "zugesagt, eingetragen ist nichts" in page
     address = re.search(r'href="(/appointments/new\?[^"]+)"', page)
     assert address
     form = owner.get(address[1].replace("&amp;", "&")).text
-    assert 'value="2027-03-10"' in form
+    assert 'value="2037-03-10"' in form
     assert 'value="16:00"' in form
     assert f'<option selected value="{firm.cut.id}">' in form
     assert f'<option selected value="{firm.stylist.id}">' in form
@@ -257,7 +265,7 @@ def test_a_broken_promise_leads_to_the_form_filled_in_and_closes_when_it_is_book
         "customer": firm.customer.id,
         "service": firm.cut.id,
         "staff": firm.stylist.id,
-        "date": "2027-03-10",
+        "date": "2037-03-10",
         "time": "16:00",
         "call": call.id,
     }
@@ -283,7 +291,7 @@ def test_the_page_says_whether_the_time_is_still_free(
     promised(cast.salon, staff=staff)
     if taken:
         factories.make_appointment(
-            cast.salon, datetime(2027, 3, 10, 15, 15, tzinfo=UTC), customer_id=factories.make_customer(cast.salon).id
+            cast.salon, datetime(2037, 3, 10, 15, 15, tzinfo=UTC), customer_id=factories.make_customer(cast.salon).id
         )
     page = owner.get(PAGE).text
     assert words in page
@@ -294,9 +302,9 @@ def test_the_page_says_whether_the_time_is_still_free(
     ("told", "words"),
     [
         ({}, "zugesagt, eingetragen ist nichts"),
-        ({"kind": "other_time", "booked_start": "2027-03-10T16:00:00+00:00"}, "eingetragen ist Mi., 10.03., 17:00"),
+        ({"kind": "other_time", "booked_start": "2037-03-10T16:00:00+00:00"}, "eingetragen ist Di., 10.03., 17:00"),
         (
-            {"kind": "other_service", "booked_start": "2027-03-10T15:00:00+00:00", "booked_service": "Bartpflege"},
+            {"kind": "other_service", "booked_start": "2037-03-10T15:00:00+00:00", "booked_service": "Bartpflege"},
             "Bartpflege",
         ),
         ({"kind": "cancelled"}, "die Buchung wurde wieder storniert"),

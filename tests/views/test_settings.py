@@ -36,8 +36,22 @@ def test_the_hub_leads_only_to_pages_that_open(client: PortalClient, cast: Cast)
     client.sign_in(cast.salon.owner)
     page = client.get("/settings").text
     links = re.findall(r'<a href="([^"#]+)', page[page.index('class="card hub"') :].partition("</nav>")[0])
-    assert len(links) == 4
+    assert len(links) > 4
     assert {client.get(link).status_code for link in links} == {200}
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/settings/calcom", "/settings"),
+        ("/settings/customer-mail", "/settings"),
+        ("/appointments/out-of-step", "/calendar"),
+    ],
+)
+def test_the_menu_says_where_a_page_stands(client: PortalClient, cast: Cast, path: str, place: str) -> None:
+    page = client.sign_in(cast.salon.owner).get(path).text
+    marked = set(re.findall(r'<a [^>]*href="([^"]+)"[^>]*aria-current="page"', page.partition("<main")[0]))
+    assert marked == {place}
 
 
 def test_limits_are_saved_for_this_company_alone_and_written_down(client: PortalClient, cast: Cast) -> None:

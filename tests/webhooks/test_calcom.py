@@ -347,7 +347,7 @@ def test_no_show_marks_in_the_wrong_order_end_at_the_newer_one(client: PortalCli
 
 def test_the_end_of_a_meeting_does_not_complete_a_no_show(client: PortalClient, cast: Cast) -> None:
     send(client, cast.salon, "created", "no_show")
-    assert send(client, cast.salon, "meeting_ended") == ["ignored"]
+    assert send(client, cast.salon, "meeting_ended") == ["done"]
     assert only_one(cast.salon).status == "no_show"
 
 
@@ -448,6 +448,26 @@ def test_a_template_that_cannot_be_read_is_parked(client: PortalClient, cast: Ca
     answer = post(client, cast.salon, body)
     assert (answer.status_code, answer.get_json()) == (200, {"status": "parked"})
     assert appointments(cast.salon) == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"attendees": [{"name": "Greta \ud83d", "email": "greta@example.org", "timeZone": "Europe/Berlin"}]},
+        {"title": "Schnitt \ud83d", "additionalNotes": "\udc4d", "uid": "bk_\ud83d"},
+        {"metadata": {"half": "\ud83d", "none": float("nan")}},
+    ],
+    ids=["name", "title", "elsewhere"],
+)
+def test_an_emoji_that_was_cut_in_half_loses_no_booking(client: PortalClient, cast: Cast, fields: Any) -> None:
+    assert post(client, cast.salon, event("created", **fields)).get_json()["status"] == "done"
+    assert only_one(cast.salon).status == "confirmed"
+
+
+@pytest.mark.parametrize("start", ["0001-01-01T00:00:00+14:00", "9999-12-31T20:00:00Z"])
+def test_a_time_beyond_all_clocks_is_parked(client: PortalClient, cast: Cast, start: str) -> None:
+    body = event("created", startTime=start, endTime=start.replace(":00:00", ":30:00"))
+    assert post(client, cast.salon, body).get_json()["status"] == "parked"
 
 
 @pytest.mark.parametrize("trigger", ["PING", "BOOKING_PAID", "FORM_SUBMITTED", "SOMETHING_NEW"])
