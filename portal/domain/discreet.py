@@ -9,9 +9,9 @@ from portal.domain.calendar_month import Day, Glance, Month
 from portal.domain.sheet import Clash, Column, Entry, Line, Sheet
 
 
-def initials(name: str) -> str:
+def initials(name: str | None) -> str:
     """``A. D.`` for Aylin Demir: first and last word; '' for nobody."""
-    words = [word for word in name.split() if any(letter.isalnum() for letter in word)]
+    words = [word for word in (name or "").split() if any(letter.isalnum() for letter in word)]
     letters = [next(letter for letter in word if letter.isalnum()).upper() for word in words]
     return " ".join(f"{letter}." for letter in (letters[:1] + letters[1:][-1:]))
 

@@ -72,8 +72,8 @@ CASES: dict[str, tuple[dict[str, Any], str, tuple[str, str]]] = {
     "before opening": ({"time": "08:00"}, "time", ("09:00–18:00", "09:00–18:00")),
     "into the evening": ({"time": "17:30"}, "time", ("09:00–18:00", "09:00–18:00")),
     "in the past": ({"date": "2020-03-09"}, "date", ("schon vorbei", "already passed")),
-    "skipped by the clocks": ({"date": "2027-03-28", "time": "02:30"}, "time", ("vorgestellt", "clocks skip")),
-    "comes twice": ({"date": "2027-10-31", "time": "02:30"}, "coming", ("welche gemeint", "choose which")),
+    "skipped by the clocks": ({"date": "2037-03-29", "time": "02:30"}, "time", ("vorgestellt", "clocks skip")),
+    "comes twice": ({"date": "2037-10-25", "time": "02:30"}, "coming", ("welche gemeint", "choose which")),
     "garbage day": ({"date": "gestern"}, "date", ("Datum", "date")),
     "year one": ({"date": "0001-01-01"}, "date", ("2000 und 2099", "2000 and 2099")),
     "year 9999": ({"date": "9999-12-31"}, "date", ("2000 und 2099", "2000 and 2099")),
@@ -199,10 +199,10 @@ def test_a_version_that_is_none_compares_nothing_or_is_stale(client: PortalClien
 def test_one_of_the_two_half_past_twos_can_be_chosen(client: PortalClient, cast: Cast, coming: str, hour: int) -> None:
     firm = cast.salon
     client.sign_in(firm.owner)
-    night = {"date": "2027-10-31", "time": "02:30", "coming": coming}
+    night = {"date": "2037-10-25", "time": "02:30", "coming": coming}
     answer = client.post("/appointments/new", data=booking(firm, **night))
     assert answer.status_code == 303
-    start = datetime(2027, 10, 31, hour, 30, tzinfo=UTC)
+    start = datetime(2037, 10, 25, hour, 30, tzinfo=UTC)
     with tenant_scope(firm.id):
         assert db.session.scalars(select(Appointment)).one().start_time == start
     form = client.get(answer.headers["Location"] + "/edit").text

@@ -21,8 +21,8 @@ from tests.pages import parse
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DAY = utcnow().astimezone(BERLIN).date() + timedelta(days=7)
-CLOCKS_BACK = date(2027, 10, 31)
-FIRST, SECOND = datetime(2027, 10, 31, 0, 30, tzinfo=UTC), datetime(2027, 10, 31, 1, 30, tzinfo=UTC)  # both 02:30
+CLOCKS_BACK = date(2037, 10, 25)
+FIRST, SECOND = datetime(2037, 10, 25, 0, 30, tzinfo=UTC), datetime(2037, 10, 25, 1, 30, tzinfo=UTC)  # both 02:30
 
 
 def at(hour: int, minute: int = 0, day: date = DAY) -> datetime:
@@ -165,15 +165,15 @@ def test_the_instants_of_a_doubled_hour_are_told_apart(owner: PortalClient, cast
 
 def test_the_sheet_says_which_row_is_which_instant(owner: PortalClient, cast: Cast) -> None:
     firm = cast.salon
-    for moment in (FIRST, SECOND, datetime(2027, 3, 28, 0, 30, tzinfo=UTC)):
+    for moment in (FIRST, SECOND, datetime(2037, 3, 29, 0, 30, tzinfo=UTC)):
         factories.make_appointment(firm, start=moment, minutes=60)
-    for day, hours in (("2027-10-31", 17), ("2027-03-28", 16)):
+    for day, hours in (("2037-10-25", 17), ("2037-03-29", 16)):
         page = parse(owner.get(f"/calendar?view=day&date={day}&branch={firm.main.id}").text)
         lane = next(lane for lane in page.select(".lane[data-staff]") if lane["data-staff"])
         marks = [int(mark) for mark in lane["data-marks"].split()]
         assert [later - one for one, later in pairwise(marks)] == [3600] * (hours - 1)
         assert len(marks) == hours
-    week = parse(owner.get(f"/calendar?view=week&date=2027-10-31&branch={firm.main.id}").text)
+    week = parse(owner.get(f"/calendar?view=week&date=2037-10-25&branch={firm.main.id}").text)
     kinds = [lane["data-marks"].count("-") for lane in week.select(".lane") if "data-marks" in lane]
     assert set(kinds) == {0, 1}
 
@@ -231,7 +231,7 @@ def by_form(client: PortalClient, row: Appointment, **data: Any) -> TestResponse
 
 def test_a_time_that_comes_twice_asks_which_one(owner: PortalClient, cast: Cast) -> None:
     row = factories.make_appointment(cast.salon, start=at(9))
-    when = {"date": "2027-10-31", "time": "02:30"}
+    when = {"date": "2037-10-25", "time": "02:30"}
     answer = by_form(owner, row, **when)
     assert answer.status_code == 422
     assert "zweimal" in answer.text
@@ -243,7 +243,7 @@ def test_a_time_that_comes_twice_asks_which_one(owner: PortalClient, cast: Cast)
 
 def test_a_time_that_the_clocks_skip_is_refused_beside_its_field(owner: PortalClient, cast: Cast) -> None:
     row = factories.make_appointment(cast.salon, start=at(9))
-    answer = by_form(owner, row, date="2027-03-28", time="02:30")
+    answer = by_form(owner, row, date="2037-03-29", time="02:30")
     assert answer.status_code == 422
     assert "Die Uhren werden vorgestellt" in parse(answer.text).one("#time-e").text
     assert now_of(cast.salon, row).version == 1

@@ -567,8 +567,8 @@ def test_a_past_appointment_takes_a_note(owner: PortalClient, cast: Cast) -> Non
 
 def test_the_second_coming_of_a_doubled_hour_survives_the_form(owner: PortalClient, cast: Cast) -> None:
     firm = cast.salon
-    row = factories.make_appointment(firm, start=datetime(2027, 10, 31, 1, 30, tzinfo=UTC))
-    data = {"date": "2027-10-31", "time": "02:30", "notes": "Nachtschicht"}
+    row = factories.make_appointment(firm, start=datetime(2037, 10, 25, 1, 30, tzinfo=UTC))
+    data = {"date": "2037-10-25", "time": "02:30", "notes": "Nachtschicht"}
     assert edit(owner, firm, row, **data).status_code == 303
     found = now_of(firm, row)
     assert (found.start_time, found.end_time) == (row.start_time, row.start_time + timedelta(minutes=45))

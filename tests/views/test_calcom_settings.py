@@ -23,8 +23,8 @@ from tests.conftest import PortalClient
 from tests.fake_calcom import FakeCalcom, create_fake_calcom, session_for
 
 KEY = "cal_live_0123456789"
-NOW = datetime(2027, 3, 1, 9, 0, tzinfo=UTC)
-START = datetime(2027, 3, 9, 9, 30, tzinfo=UTC)
+NOW = datetime(2037, 3, 1, 9, 0, tzinfo=UTC)
+START = datetime(2037, 3, 9, 9, 30, tzinfo=UTC)
 LATER = START + timedelta(days=1)
 LENGTH = timedelta(minutes=45)
 GRETA = Person(name="Greta Vogel", email="greta.vogel@example.org", phone="+4915221345678")
