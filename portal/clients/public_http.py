@@ -164,11 +164,16 @@ class _Watch:
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
         self._timer: threading.Timer | None = None
-        self.over = False
+        self._was_cut = False
 
     @property
     def left(self) -> float:
         return self._end - time.monotonic()
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is up: the socket's own patience may end a moment before we cut."""
+        return self._was_cut or self.left <= 0
 
     def guard(self, sock: socket.socket) -> None:
         self.stop()
@@ -177,7 +182,7 @@ class _Watch:
         self._timer.start()
 
     def _cut(self, sock: socket.socket) -> None:
-        self.over = True
+        self._was_cut = True
         with suppress(OSError):
             socket.socket.shutdown(sock, socket.SHUT_RDWR)  # past TLS, which would want to say good-bye
 
@@ -247,7 +252,7 @@ def _addresses(target: Target) -> list[str]:
 def _first_that_answers(addresses: list[str], port: int, watch: _Watch) -> socket.socket:
     problem: OSError = OSError("no address")
     for address in addresses[:TRIED]:
-        if watch.left <= 0:
+        if watch.over:
             raise AwayError("too slow")
         try:
             return socket.create_connection((address, port), timeout=min(STEP, watch.left))
@@ -282,7 +287,7 @@ def _body(response: http.client.HTTPResponse, watch: _Watch) -> Iterator[bytes]:
         if missing is not None:
             missing -= len(piece)
         yield piece
-    if watch.over or watch.left <= 0:
+    if watch.over:
         raise AwayError("too slow")
     if missing:
         raise AwayError(f"{missing} bytes are missing")
