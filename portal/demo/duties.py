@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from portal.db import db
+from portal.demo.firms import CLERK, MANAGER
 from portal.demo.records import Story
 from portal.demo.rings import Duty, Ring
 from portal.domain import availability, followup_rules, followups, promises
@@ -41,11 +42,10 @@ SETTLED = {
 
 @dataclass(frozen=True)
 class Duties:
-    """Makes the values of follow-ups; ``manager`` and ``clerk`` are the ids of who works them off."""
+    """Makes the values of follow-ups; ``users`` are the ids of the firm's logins."""
 
     story: Story
-    manager: int
-    clerk: int
+    users: Sequence[int]
 
     def values(self, ring: Ring, duty: Duty) -> dict[str, Any]:
         """Everything but who it is about, and when the row was made."""
@@ -62,7 +62,12 @@ class Duties:
             return values | self._dealt_with(ring, duty, values["facts"])
         if due < self.story.now and duty.reason not in ("complaint", "transfer_failed"):
             again = self._after(ring, self.story.now - TRIED, Terms().of(duty.reason))
-            values |= {"status": "in_progress", "assigned_to": self.manager, "attempts": 1, "due_at": again}
+            values |= {
+                "status": "in_progress",
+                "assigned_to": self._user(MANAGER, ring),
+                "attempts": 1,
+                "due_at": again,
+            }
         return values
 
     def _dealt_with(self, ring: Ring, duty: Duty, facts: dict[str, Any] | None) -> dict[str, Any]:
@@ -74,12 +79,15 @@ class Duties:
         how = "called_again" if by_itself else "reached"
         return {
             "status": "resolved" if by_itself or rng.random() < 0.94 else "dismissed",
-            "assigned_to": None if by_itself else self.manager,
+            "assigned_to": None if by_itself else self._user(MANAGER, ring),
             "closed_at": closed,
-            "closed_by": None if by_itself else rng.choice((self.manager, self.clerk)),
+            "closed_by": None if by_itself else self._user(rng.choice((MANAGER, CLERK)), ring),
             "resolution": RANG_AGAIN if by_itself else rng.choice(SETTLED.get(duty.reason, DONE)),
             "facts": (facts or {}) | {"closed": {"how": how, "at": closed.isoformat()}},
         }
+
+    def _user(self, login: int, ring: Ring) -> int:
+        return self.users[self.story.firm.in_charge(login, ring.place)]
 
     # ---- Until when ----
 

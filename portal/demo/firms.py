@@ -74,8 +74,14 @@ class Offer:
     weight: int = 10
 
 
+# The first logins of every firm, in this order.
+OWNER, MANAGER, CLERK = range(3)
+
+
 @dataclass(frozen=True)
 class Login:
+    """Who signs in. ``worker`` counts the firm's; ``places`` those it is bound to, none means all."""
+
     email: str
     name: str
     role: str
@@ -110,6 +116,11 @@ class Firm:
     busy: tuple[float, float, float]
     goals: tuple[dict[str, Any], ...] = ()
     automatic: tuple[int, int, int, int] | None = None
+
+    def in_charge(self, login: int, place: int) -> int:
+        """That login, or the owner's where it does not see the place."""
+        places = self.logins[login].places
+        return login if not places or place in places else OWNER
 
 
 EARLY = _spans("9-12:30", "13-17:30")

@@ -8,6 +8,7 @@ from typing import Any
 
 from portal.demo.days import Visit
 from portal.demo.duties import Duties
+from portal.demo.firms import CLERK, MANAGER
 from portal.demo.records import Recorder
 from portal.demo.rings import Duty, Ring
 from portal.domain import call_deeds
@@ -77,7 +78,7 @@ class Office:
         self.made, self.rows, self.story, self.ids = recorder, recorder.rows, recorder.story, recorder.ids
         self.rng, self.now = self.story.rng, self.story.now
         self.owner, self.manager, self.clerk = self.ids.users[:3]
-        self.duties = Duties(self.story, self.manager, self.clerk)
+        self.duties = Duties(self.story, self.ids.users)
         self.traces: list[Trace] = []
 
     def work(self) -> None:
@@ -94,6 +95,10 @@ class Office:
 
     def _stamp(self, created: datetime, updated: datetime | None = None) -> dict[str, Any]:
         return {"company_id": self.ids.company, "created_at": created, "updated_at": updated or created}
+
+    def _user(self, login: int, place: int) -> int:
+        """The id of that login, or of the owner's where it does not see the place."""
+        return self.ids.users[self.story.firm.in_charge(login, place)]
 
     # ---- Calls that need somebody ----
 
@@ -120,8 +125,8 @@ class Office:
         for number in self.rng.sample(spoken, min(18, len(spoken))):
             at = min(self.story.rings[number].ended + timedelta(hours=self.rng.uniform(0.2, 9)), self.now)
             body = self.rng.choice(CALL_NOTES)
-            call = self.made.calls[number]
-            self.rows.add(CallNote, call_id=call, author_id=self.manager, body=body, **self._stamp(at))
+            call, author = self.made.calls[number], self._user(MANAGER, self.story.rings[number].place)
+            self.rows.add(CallNote, call_id=call, author_id=author, body=body, **self._stamp(at))
         for number in self.rng.sample(named, 8):
             person = self.story.people[number]
             phone = f"+49{self.story.firm.places[person.home].area}{self.rng.randint(2_000_000, 8_999_999)}"
@@ -151,8 +156,9 @@ class Office:
             self._deed(number, ring, call_deeds.SENT, "call.summary_sent", told, {}, new)
 
     def _notes_on(self, number: int, ring: Ring) -> None:
-        for place, (body, author) in enumerate(zip(FRESH_NOTES, (self.manager, self.clerk), strict=True), 1):
-            call, at = self.made.calls[number], ring.ended + REACTED * place
+        for turn, (body, login) in enumerate(zip(FRESH_NOTES, (MANAGER, CLERK), strict=True), 1):
+            call, at = self.made.calls[number], ring.ended + REACTED * turn
+            author = self._user(login, ring.place)
             self.rows.add(CallNote, call_id=call, author_id=author, body=body, **self._stamp(at))
 
     def _is_talk(self, ring: Ring) -> bool:
@@ -169,17 +175,19 @@ class Office:
         old: dict[str, Any],
         new: dict[str, Any],
     ) -> None:
-        """By the manager, on the call's timeline and in the audit log."""
+        """By who leads the place, on the call's timeline and in the audit log."""
         call, at = self.made.calls[number], ring.ended + REACTED
+        login = self.story.firm.in_charge(MANAGER, ring.place)
+        user = self.ids.users[login]
         self.rows.add(
             CallActivity,
             company_id=self.ids.company,
             call_id=call,
             activity_type=kind,
-            activity_data={"by": self.story.firm.logins[1].name, "by_id": self.manager} | told,
+            activity_data={"by": self.story.firm.logins[login].name, "by_id": user} | told,
             occurred_at=at,
         )
-        self.traces.append(Trace(at, self.manager, action, Call, call, old, new))
+        self.traces.append(Trace(at, user, action, Call, call, old, new))
 
     def _relations(self) -> None:
         """Families on one line, some confirmed by a person."""
@@ -256,16 +264,18 @@ class Office:
     def _traces(self, visit: Visit) -> list[Trace]:
         """The steps of one appointment, as the portal itself would have written them down."""
         row, before = self.made.appointments[id(visit)], {"status": "confirmed"}
+        place = self.story.firm.workers[visit.worker].place
+        lead, desk = self._user(MANAGER, place), self._user(CLERK, place)
         at_desk = visit.source in {"admin", "walk_in"}
         shown = {**before, "start_time": visit.start.isoformat(), "source": visit.source}
         steps: list[tuple[datetime, int | None, str, dict[str, Any], dict[str, Any]]] = []
-        steps.append((visit.created_at, self.manager if at_desk else None, "created", {}, shown))
+        steps.append((visit.created_at, lead if at_desk else None, "created", {}, shown))
         if visit.cancelled_at is not None:
-            by_staff = self.clerk if visit.cancelled_by == "staff" else None
+            by_staff = desk if visit.cancelled_by == "staff" else None
             steps.append((visit.cancelled_at, by_staff, "cancelled", before, {"status": "cancelled"}))
         if visit.status in {"completed", "no_show"}:
             at = min(visit.end + timedelta(minutes=3), self.now)
-            steps.append((at, self.clerk, visit.status, before, {"status": visit.status}))
+            steps.append((at, desk, visit.status, before, {"status": visit.status}))
         return [
             Trace(at, user, f"appointment.{action}", Appointment, row, old, new) for at, user, action, old, new in steps
         ]
@@ -277,7 +287,7 @@ class Office:
             for duty in ring.duties:
                 if duty.reason in titles and ring.ended > since:
                     url = f"/calls/{self.made.calls[number]}"
-                    for user in (self.owner, self.manager):
+                    for user in sorted({self.owner, self._user(MANAGER, ring.place)}):
                         self._notify(user, "call.followup", "call", titles[duty.reason], duty.detail, url, ring.ended)
         for topup, at in self.story.topups:
             url = f"/balance/topups/{topup}"

@@ -50,9 +50,11 @@ from portal.models import (
     Company,
     Customer,
     DailyCallStats,
+    Notification,
     PhoneNumber,
     PipelineHeartbeat,
     PortalUser,
+    PortalUserBranch,
     PrepaidBalance,
     Service,
     Staff,
@@ -223,6 +225,7 @@ def test_the_ledger_ends_where_it_shall(told: Story) -> None:
 
 
 def test_the_same_moment_tells_the_same_story() -> None:
+    configure_encryption(TEST_SETTINGS.encryption_keys)
     at, rows = moment(MOMENTS[1]), [Rows(lambda model: 1) for _ in range(2)]
     for one in rows:
         tell(FIRMS[1], one, at)
@@ -429,6 +432,21 @@ def test_the_pages_of_calls_show_what_people_did_there(everybody: Flask) -> None
             noted = select(CallNote.call_id).group_by(CallNote.call_id).having(func.count() > 1)
             assert db.session.scalars(noted).all()
             assert all(note.created_at <= utcnow() for note in db.session.scalars(select(CallNote)))
+
+
+def test_nobody_is_given_or_told_of_a_call_of_a_branch_that_they_do_not_see(everybody: Flask) -> None:
+    for firm in FIRMS:
+        with tenant_scope(company_of(firm).id):
+            bound = defaultdict(set)
+            for link in db.session.scalars(select(PortalUserBranch)):
+                bound[link.portal_user_id].add(link.branch_id)
+            at = dict(db.session.execute(select(Call.id, Call.branch_id)).all())
+            told = select(Notification.portal_user_id, Notification.action_url).where(Notification.category == "call")
+            calls = [(user, int((url or "").removeprefix("/calls/"))) for user, url in db.session.execute(told)]
+            given = select(CallFollowup.assigned_to, CallFollowup.call_id).where(CallFollowup.assigned_to.is_not(None))
+            calls += [(user or 0, call) for user, call in db.session.execute(given)]
+            assert calls
+            assert [(user, call) for user, call in calls if bound[user] and at[call] not in bound[user]] == []
 
 
 def test_what_was_said_can_be_shown(everybody: Flask) -> None:
