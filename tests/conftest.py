@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import settings
 from itsdangerous import URLSafeTimedSerializer
+from sqlalchemy import Connection, Engine, event
 from werkzeug.test import TestResponse
 
 from config import Settings
@@ -45,9 +47,62 @@ inbox.PATIENCE = None
 settings.register_profile("values", deadline=None)
 settings.load_profile("values")
 
+# What is imported stays until the end: to look through all of it for rubbish, again and again, is a fifth of the time.
+gc.set_threshold(50_000, 20, 50)
+
+# Who asks for none of these sees no database, and would find on MariaDB what it has found on SQLite.
+ENGINE_FIXTURES = {"databases", "engine_name"}
+_left_out = 0  # tests deselected in each process
+_on_its_own = False  # whether the test that runs now has asked for no database
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--db", choices=("sqlite", "mariadb"), default="sqlite", help="the database to test on")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if ENGINE_FIXTURES.isdisjoint(getattr(item, "fixturenames", ENGINE_FIXTURES)):
+            item.add_marker(pytest.mark.any_engine)
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    global _on_its_own
+    _on_its_own = item.get_closest_marker("any_engine") is not None
+    try:
+        return (yield)
+    finally:
+        _on_its_own = False
+
+
+@event.listens_for(Engine, "engine_connect")
+def _keep_the_promise(_connection: Connection) -> None:
+    """A test that is left out on the second engine must not need one after all."""
+    assert not _on_its_own, "this test uses a database without asking for one: give it a fixture that has one"
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    if items and hasattr(items[0].config, "workeroutput"):
+        output = items[0].config.workeroutput
+        output["left_out"] = output.get("left_out", 0) + len(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Every process deselects the same; that it did is told once, as pytest itself does without processes."""
+    global _left_out
+    _left_out = max(_left_out, getattr(node, "workeroutput", {}).get("left_out", 0))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _left_out:
+        terminalreporter.write_line(f"{_left_out} deselected")
 
 
 class Databases:
