@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -484,8 +483,3 @@ def after_commit(callback: Callable[[], None]) -> None:
 def _refuse_stray_writes(session: Session, context: Any, instances: Any) -> None:
     if not _writing.get() and (session.new or session.deleted or any(map(session.is_modified, session.dirty))):
         raise RuntimeError("writes go through transaction()")
-
-
-def to_json(value: Any) -> str:
-    """JSON text with its keys in order, for hashes and comparisons."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -73,7 +73,7 @@ def nothing_but(message: str, kind: str = "warn", status: int = 422) -> Response
 
 
 def toast(message: str, kind: str = "ok") -> None:
-    """Say something in passing. ``kind`` is ok, warn or bad; shown with the next page or part."""
+    """Say something in passing. ``kind`` is ok, info, warn or bad; shown with the next page or part."""
     flash(message, kind)
 
 

@@ -52,7 +52,7 @@ class Bearer(AuthBase):
 
 
 def json_object(raw: bytes) -> dict[str, Any] | None:
-    """The JSON object of an answer; None where it is none."""
+    """The JSON object of an answer or a webhook, as databases take it; None where it is none."""
     try:
         # NaN and Infinity are no JSON, half of a letter (an emoji that was cut) is no text: no database takes them.
         found = json.loads(raw, parse_constant=lambda name: None)

@@ -27,8 +27,7 @@ from portal.demo.handover import handing_over
 from portal.demo.run import Place
 from portal.domain import free_times
 from portal.domain.availability import Interval
-from portal.domain.slots import Plan
-from portal.models import CalcomEventType, Call, Company, PhoneNumber, Staff
+from portal.models import Branch, CalcomEventType, Call, Company, PhoneNumber, Staff
 from portal.tenancy import tenant_scope
 from portal.webhooks.signatures import sign_calcom, sign_retell
 
@@ -36,7 +35,6 @@ TENANT = "salon-morgenrot"
 RETELL_KEY, CALCOM_SECRET = f"demo-retell-{TENANT}", f"demo-calcom-{TENANT}"
 BERLIN_NUMBER, AGENT = "+493022334455", "agent_4c1f0b7d2a9e"
 EVENT_TYPE, STYLIST = 4101, 501  # Damenhaarschnitt with Sofia Klein
-DAYS_AHEAD = 14
 ANALYSIS_TAKES = 5  # seconds
 TIMEOUT = 20  # seconds
 ZONE = "Europe/Berlin"
@@ -167,17 +165,18 @@ def _free(now: datetime) -> Slots:
     """Two times on the first day from tomorrow on that has one."""
     staff = db.session.scalar(select(Staff).where(Staff.calcom_user_id == STYLIST))
     kind = db.session.scalar(select(CalcomEventType).where(CalcomEventType.calcom_event_type_id == EVENT_TYPE))
-    branch_id = db.session.scalar(select(PhoneNumber.branch_id).where(PhoneNumber.number_e164 == BERLIN_NUMBER))
-    if staff is None or kind is None or branch_id is None:
+    at_branch = select(Branch).join(PhoneNumber, PhoneNumber.branch_id == Branch.id)
+    branch = db.session.scalar(at_branch.where(PhoneNumber.number_e164 == BERLIN_NUMBER))
+    if staff is None or kind is None or branch is None:
         raise CallError("The demo's stylist, event type or number is gone; a fresh demo has them")
+    tomorrow = now.astimezone(ZoneInfo(ZONE)).date() + timedelta(days=1)
     length = timedelta(minutes=kind.duration_minutes)
-    for days in range(1, DAYS_AHEAD + 1):
-        start = now + timedelta(days=days)
-        found = free_times.on_day(Plan(branch_id, 0, staff.id, start, start + length), now)
-        if found:
-            offers = [found[len(found) // 3], *found[len(found) // 3 + 3 :][-1:]]
-            return Slots(offers, staff.name, staff.email or "", kind.duration_minutes)
-    raise CallError(f"{staff.name} has nothing free for {DAYS_AHEAD} days")
+    days = free_times.search(branch, None, now, start=tomorrow, staff_id=staff.id, length=length, shown=1).days
+    if not days:
+        raise CallError(f"{staff.name} has nothing free for weeks")
+    found = [Interval(time.start, time.end) for time in days[0].times]
+    offers = [found[len(found) // 3], *found[len(found) // 3 + 3 :][-1:]]
+    return Slots(offers, staff.name, staff.email or "", kind.duration_minutes)
 
 
 # ---- Playing it -----------------------------------------------------------------------------------------------

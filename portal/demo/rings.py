@@ -117,7 +117,7 @@ class Telephone:
         for day, offset in self.calendar.days():
             if -BACK <= offset <= 0:
                 usual = self.firm.calls[day.isoweekday()]
-                count = max(0, usual + self.rng.randint(-2, 2))
+                count = max(1, usual + self.rng.randint(-2, 2))  # the figures of each day have something to show
                 found += [self._moment(day) for _ in range(count)]
         latest = self.now - timedelta(minutes=12)
         return [*sorted(moment for moment in found if moment < latest), self.now - timedelta(minutes=5)]

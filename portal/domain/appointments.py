@@ -121,8 +121,8 @@ def change(
         return row
     if moving or not {"service_id", "customer_id"}.isdisjoint(fields):
         row.ical_sequence += 1  # what stands in the customer's own calendar is different
-    if "start_time" in fields:
-        row.reminder_sent_at = None
+    if not {"start_time", "customer_id"}.isdisjoint(fields):
+        row.reminder_sent_at = None  # another time, or somebody who has not been reminded
     if claims:
         row.overbooked_by = overbooking.user_id if overbooking and over else None
     after = {"fields": fields} | _why(over, overbooking)

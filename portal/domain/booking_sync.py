@@ -208,9 +208,10 @@ def pause(attempts: int) -> timedelta:
 # ---- What a person decides --------------------------------------------------------------------------------------
 
 
-def choose(appointment: Appointment, choice: str, now: datetime, *, version: int | None = None) -> None:
+def choose(appointment: Appointment, choice: str, now: datetime, *, version: int | None = None) -> str:
     """``ours`` is sent to Cal.com, ``theirs`` is taken over, ``again`` tries once more.
 
+    Returns what was done: ``sent``, ``taken``, or ``alone`` where it is over at Cal.com and ours stands only here.
     Raises ``DomainError`` for what cannot be chosen, ``Conflict`` when it stands differently than it was shown.
     """
     found = _both(appointment.id)
@@ -221,14 +222,21 @@ def choose(appointment: Appointment, choice: str, now: datetime, *, version: int
         raise Conflict(_("Somebody has changed this appointment in the meantime. This is how it stands now."))
     if booking.sync_status not in OUT_OF_STEP:
         raise Conflict(_("The appointment is in step with Cal.com already."))
+    done = _do(row, booking, choice, now)
+    audit.record("appointment.sync_chosen", row, new={"choice": choice})
+    return done
+
+
+def _do(row: Appointment, booking: Booking, choice: str, now: datetime) -> str:
     if choice == "theirs":
         with booking_push.told_by_calcom():
             _take_theirs(row, booking, now)
-    elif choice == "ours" and booking.status in ENDED and row.status != "cancelled":
-        booking_push.in_step(booking)  # it cannot stand again there; here it stands alone
-    else:
-        booking_push.queue(booking, force=choice == "ours")
-    audit.record("appointment.sync_chosen", row, new={"choice": choice})
+        return "taken"
+    if choice == "ours" and booking.status in ENDED and row.status != "cancelled":
+        booking_push.in_step(booking)  # it cannot stand again there
+        return "alone"
+    booking_push.queue(booking, force=choice == "ours")
+    return "sent"
 
 
 def _take_theirs(row: Appointment, booking: Booking, now: datetime) -> None:
@@ -280,20 +288,26 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Sync:
+class Standing:
     """How an appointment and its booking at Cal.com stand to each other.
 
     ``state``: ``synced``, ``waiting``, ``error``, ``conflict``, or ``alone`` (over at Cal.com, standing here).
-    ``problem`` is the kind of what went wrong, ``words`` Cal.com's own.
+    ``problem`` is the kind of what went wrong, ``words`` Cal.com's own; '' for none.
     """
 
     state: str
+    problem: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Sync(Standing):
+    """The same with both versions. ``since``: when Cal.com was last heard of it; ``attempts`` of the present push."""
+
     ours: Side
     theirs: Side
     since: datetime | None
     attempts: int
-    problem: str = ""
-    words: str = ""
 
 
 STATES = {PENDING: "waiting", CONFLICT: "conflict", ERROR: "error"}
@@ -310,10 +324,14 @@ def sync_of(appointment: Appointment) -> Sync | None:
     return _sync(appointment, booking)
 
 
-def _sync(appointment: Appointment, booking: Booking) -> Sync:
+def _standing(appointment: Appointment, booking: Booking) -> Standing:
     alone = booking.status in ENDED and appointment.status in OPEN
     state = STATES.get(booking.sync_status) or ("alone" if alone else "synced")
     problem, _colon, words = (booking.sync_error or "").partition(": ")
+    return Standing(state, problem, words)
+
+
+def _sync(appointment: Appointment, booking: Booking) -> Sync:
     ours = Side(
         appointment.start_time,
         appointment.end_time,
@@ -321,7 +339,8 @@ def _sync(appointment: Appointment, booking: Booking) -> Sync:
         appointment.staff.name if appointment.staff else "",
     )
     theirs = Side(booking.starts_at, booking.ends_at, THEIR_STATUS.get(booking.status, "scheduled"), _host(booking))
-    return Sync(state, ours, theirs, booking.last_synced_at, booking.sync_attempts, problem, words)
+    known = vars(_standing(appointment, booking))
+    return Sync(**known, ours=ours, theirs=theirs, since=booking.last_synced_at, attempts=booking.sync_attempts)
 
 
 def _host(booking: Booking) -> str:
@@ -340,7 +359,7 @@ def how_many_apart() -> int:
     return db.session.scalars(apart.select_from(Booking)).one()
 
 
-def out_of_step(branch_ids: list[int] | None, limit: int = LISTED) -> list[tuple[Appointment, Sync]]:
+def out_of_step(branch_ids: list[int] | None, limit: int = LISTED) -> list[tuple[Appointment, Standing]]:
     """Appointments that do not stand as they do at Cal.com, those that need a person first, then by time."""
     query = (
         select(Booking, Appointment)
@@ -353,4 +372,5 @@ def out_of_step(branch_ids: list[int] | None, limit: int = LISTED) -> list[tuple
     )
     if branch_ids is not None:
         query = query.where(Appointment.branch_id.in_(branch_ids))
-    return [(appointment, _sync(appointment, booking)) for booking, appointment in db.session.execute(query).unique()]
+    rows = db.session.execute(query).unique()
+    return [(appointment, _standing(appointment, booking)) for booking, appointment in rows]

@@ -358,13 +358,7 @@ def take_over_absence(away: Away, waited: timedelta = timedelta(0)) -> StaffAbse
         if waited < MOOT_AFTER:
             raise Waiting(f"waits for staff member {away.person.id}")
         raise Moot(f"nobody here is Cal.com's user {away.person.id}")
-    external_id = f"{CALCOM}:{away.uid}"
-    absence = db.session.scalar(select(StaffAbsence).where(StaffAbsence.external_id == external_id))
-    if absence is None:
-        absence = StaffAbsence(company_id=current_company_id(), external_id=external_id)
-        db.session.add(absence)
-    elif away.written_at <= absence.updated_at:
-        raise Moot("something newer is known of the absence")
+    absence = _absence_of(away)
     absence.staff_id, absence.starts_at, absence.ends_at = staff_id, away.start, away.end
     absence.kind, absence.note = away.kind, away.note[:255] if away.note else None
     # The provider's clock: it tells an older event from a newer one.
@@ -375,4 +369,16 @@ def take_over_absence(away: Away, waited: timedelta = timedelta(0)) -> StaffAbse
         absence,
         new={"staff_id": staff_id, "starts_at": away.start.isoformat(), "ends_at": away.end.isoformat()},
     )
+    return absence
+
+
+def _absence_of(away: Away) -> StaffAbsence:
+    """Its row, or a new one."""
+    external_id = f"{CALCOM}:{away.uid}"
+    absence = db.session.scalar(select(StaffAbsence).where(StaffAbsence.external_id == external_id))
+    if absence is None:
+        absence = StaffAbsence(company_id=current_company_id(), external_id=external_id)
+        db.session.add(absence)
+    elif away.written_at <= absence.updated_at:
+        raise Moot("something newer is known of the absence")
     return absence

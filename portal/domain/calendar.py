@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, select
@@ -74,6 +75,20 @@ class Scope:
         """The same by branch, always: that index holds all that is counted. Of one branch it is in order as well."""
         one = Appointment.branch_id == self.ids[0] if len(self.ids) == 1 else Appointment.branch_id.in_(self.ids)
         return [one] if person is None else [one, Appointment.staff_id == person.id]
+
+    def common(self, days: list[date], person: Staff | None, people: Iterable[Staff]) -> dict[str, Any]:
+        """What every view has, see ``sheet.View``, but for its name."""
+        return {
+            "day": self.day,
+            "today": self.today,
+            "days": days,
+            "zone": self.zone.key,
+            "mixed_zones": self.mixed_zones,
+            "branch": self.branch,
+            "staff": Named(person.id, person.name) if person else None,
+            "branches": [Named(branch.id, branch.name) for branch in self.choices],
+            "people": [Named(each.id, each.name) for each in people],
+        }
 
     def span(self, days: Sequence[date]) -> Interval:
         """From the first day's beginning to the last one's end."""

@@ -20,7 +20,7 @@ from portal.db import db
 from portal.domain import availability, calendar, customer_search, sheet_colors, sheet_drawing, timetable
 from portal.domain.calendar import Scope, Wish
 from portal.domain.call_lists import from_micros, micros
-from portal.domain.sheet import Entry, Named, View
+from portal.domain.sheet import Entry, View
 from portal.domain.slots import OPEN
 from portal.models import Appointment, Customer, Staff
 from portal.models.appointments import STATUSES
@@ -132,15 +132,7 @@ def agenda(wish: Wish, filters: Filters, stretch: Stretch, now: datetime) -> Age
     found = _page(scope, [*scope.shown(person), *_only(filters)], stretch)
     return Agenda(
         view="list",
-        day=scope.day,
-        today=scope.today,
-        days=days,
-        zone=scope.zone.key,
-        mixed_zones=scope.mixed_zones,
-        branch=scope.branch,
-        staff=Named(person.id, person.name) if person else None,
-        branches=[Named(branch.id, branch.name) for branch in scope.choices],
-        people=[Named(each.id, each.name) for each in people],
+        **scope.common(days, person, people),
         groups=_groups(found, scope, everybody, now),
         low=found.low,
         high=found.high,

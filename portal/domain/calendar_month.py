@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Subquery, case, func, literal_column, sele
 from portal.db import db
 from portal.domain import availability, calendar, sheet_colors, timetable
 from portal.domain.calendar import Scope, Wish
-from portal.domain.sheet import Named, View
+from portal.domain.sheet import View
 from portal.domain.timetable import Timetable
 from portal.models import Appointment, Branch, Customer, Staff
 
@@ -265,21 +265,12 @@ class _Found:
         return [Away(person.name, rows[0].kind) for person in asked if (rows := self.hours.away(person.id, bounds))]
 
 
-def _drawn(found: _Found, days: Sequence[date]) -> Month:
-    scope, person = found.scope, found.person
+def _drawn(found: _Found, days: list[date]) -> Month:
     cells = [found.day(number, day) for number, day in enumerate(days)]
     weeks = [Week(cells[at].day.isocalendar().week, cells[at : at + WEEK]) for at in range(0, len(cells), WEEK)]
     return Month(
         view="month",
-        day=scope.day,
-        today=scope.today,
-        days=list(days),
-        zone=scope.zone.key,
-        mixed_zones=scope.mixed_zones,
-        branch=scope.branch,
-        staff=Named(person.id, person.name) if person else None,
-        branches=[Named(branch.id, branch.name) for branch in scope.choices],
-        people=[Named(each.id, each.name) for each in found.people],
+        **found.scope.common(days, found.person, found.people),
         weeks=weeks,
         closed_weekdays=[
             weekday + 1

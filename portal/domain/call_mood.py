@@ -48,10 +48,6 @@ def correct(call_id: int, wish: str, by: Person, now: datetime) -> None:
     followups.sync(call, now)
 
 
-def is_corrected(call_id: int) -> bool:
-    return call_deeds.were_done(call_id, MOOD)
-
-
 def correction(activities: list[CallActivity]) -> Correction | None:
     """The last correction on a call's timeline."""
     found = call_deeds.last(activities, MOOD)

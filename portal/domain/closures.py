@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -56,6 +57,11 @@ class Stretch:
     def length(self) -> int:
         return (self.last - self.first).days + 1
 
+    @property
+    def digest(self) -> str:
+        """Changes with whatever is entered; the id alone does not tell, SQLite gives those of deleted rows again."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+
     def values(self) -> dict[str, Any]:
         """For the audit trail."""
         told = {"first": self.first.isoformat(), "last": self.last.isoformat(), "reason": self.reason}
@@ -79,10 +85,17 @@ def stretches(branch_id: int, first: date, last: date | None = None) -> list[Str
     return list(_joined(_entered(branch_id, first, last or first + AHEAD * DAY)))
 
 
+def since_new_year(branch_id: int, today: date) -> list[Stretch]:
+    """What lasts into this year or comes later; each as a whole, though it may have begun in the year before."""
+    new_year = date(today.year, 1, 1)
+    found = stretches(branch_id, new_year - LONGEST * DAY, today + AHEAD * DAY)
+    return [stretch for stretch in found if stretch.last >= new_year]
+
+
 def past(branch_id: int, today: date) -> list[Stretch]:
     """What is over, the latest first, of the last two years."""
-    found = stretches(branch_id, today - 2 * LONGEST * DAY, today - DAY)
-    return found[::-1][:SHOWN_PAST]
+    found = stretches(branch_id, today - 2 * LONGEST * DAY, today)  # with today, or what still lasts would seem over
+    return [stretch for stretch in reversed(found) if stretch.last < today][:SHOWN_PAST]
 
 
 def holidays_of(place: Place, year: int, language: str, entered: Sequence[Stretch]) -> list[Holiday]:
@@ -91,10 +104,12 @@ def holidays_of(place: Place, year: int, language: str, entered: Sequence[Stretc
     return [Holiday(day, name, _on(day, entered)) for day, name in named.items()]
 
 
-def stretch_of(closure: BranchClosure) -> Stretch:
-    """The whole stretch that a row belongs to."""
-    around = stretches(closure.branch_id, closure.date - LONGEST * DAY, closure.date + LONGEST * DAY)
-    return next(stretch for stretch in around if stretch.first <= closure.date <= stretch.last)
+def find(branch_id: int, closure_id: int) -> Stretch | None:
+    """The whole stretch that a row belongs to; None where the branch has no such row (any more)."""
+    row = db.session.get(BranchClosure, closure_id, populate_existing=True)
+    if row is None or row.branch_id != branch_id:
+        return None
+    return _on(row.date, stretches(branch_id, row.date - LONGEST * DAY, row.date + LONGEST * DAY))
 
 
 def rows_of(branch_id: int, wish: Wish) -> list[BranchClosure]:
@@ -173,11 +188,17 @@ def check(wish: Wish, today: date) -> None:
         raise DomainError(message, f"span-{place}")
 
 
-def save(branch_id: int, wish: Wish, instead_of: int | None, now: datetime, today: date) -> None:
-    """Enter the days, in place of the stretch with that id; raises ``DomainError`` where something else is entered."""
+def save(
+    branch_id: int, wish: Wish, instead_of: int | None, now: datetime, today: date, shown: str | None = None
+) -> None:
+    """Enter the days, in place of the stretch with that id; raises ``DomainError`` where something else is entered.
+
+    ``shown`` is the digest of what is replaced as the person saw it; None does not compare. Raises
+    :class:`ChangedMeanwhile`.
+    """
     check(wish, today)
     touch(branch_id, now)
-    old = _remove(branch_id, instead_of) if instead_of is not None else None
+    old = _remove(branch_id, instead_of, shown) if instead_of is not None else None
     if taken := stretches(branch_id, wish.first, wish.last):
         raise DomainError(_taken(taken[0]), "first")
     rows = rows_of(branch_id, wish)
@@ -188,19 +209,18 @@ def save(branch_id: int, wish: Wish, instead_of: int | None, now: datetime, toda
     audit.record(action, db.session.get_one(Branch, branch_id), old=old.values() if old else None, new=new.values())
 
 
-def remove(branch_id: int, closure_id: int, now: datetime) -> Stretch:
-    """Delete the whole stretch that begins with this row."""
+def remove(branch_id: int, closure_id: int, now: datetime, shown: str | None = None) -> Stretch:
+    """Delete the whole stretch that begins with this row; ``shown`` as for :func:`save`."""
     touch(branch_id, now)
-    old = _remove(branch_id, closure_id)
+    old = _remove(branch_id, closure_id, shown)
     audit.record("closure.deleted", db.session.get_one(Branch, branch_id), old=old.values())
     return old
 
 
-def _remove(branch_id: int, closure_id: int) -> Stretch:
-    row = db.session.get(BranchClosure, closure_id, populate_existing=True)
-    if row is None or row.branch_id != branch_id:
+def _remove(branch_id: int, closure_id: int, shown: str | None) -> Stretch:
+    found = find(branch_id, closure_id)
+    if found is None or shown not in (None, found.digest):
         raise ChangedMeanwhile
-    found = stretch_of(row)
     days = BranchClosure.date.between(found.first, found.last)
     rows_changed(delete(BranchClosure).where(BranchClosure.branch_id == branch_id, days))
     db.session.expire_all()

@@ -145,12 +145,21 @@ def tell_restored(row: Appointment, now: datetime) -> bool:
 
 
 def offer(row: Appointment, customer: Customer, wishes: Wishes, now: datetime) -> str:
-    """The kind of mail that would tell the customer how the appointment stands, if it has not been told; else ''."""
+    """The kind of mail that the customer lacks, because it was not written or could not be delivered; else ''."""
     kind = _kind_now(row, wishes)
-    if why_not(row, customer, kind, wishes, now):
+    if not why_not(row, customer, kind, wishes, now) and not _stands(_key(row, kind)):
+        return kind
+    if row.reminder_sent_at is None or why_not(row, customer, "reminder", wishes, now):
         return ""
-    told = select(EmailOutbox.id).where(EmailOutbox.dedupe_key == _key(row, kind))
-    return "" if db.session.scalar(told) is not None else kind
+    key = _key(row, "reminder")
+    given_up = [mail for mail in mails(row) if (mail.dedupe_key or "").startswith(f"{key}~")]
+    undelivered = any(mail.error != WITHDRAWN for mail in given_up) and not _stands(key)
+    return "reminder" if undelivered else ""
+
+
+def _stands(key: str) -> bool:
+    """Whether a mail of that key has gone out or waits."""
+    return db.session.scalar(select(EmailOutbox.id).where(EmailOutbox.dedupe_key == key)) is not None
 
 
 def _kind_now(row: Appointment, wishes: Wishes) -> str:
@@ -305,7 +314,7 @@ def put_off(payload: dict[str, Any]) -> None:
         TELL,
         payload,
         company_id=current_company_id(),
-        dedupe_key=f"{TELL}:later:{payload['appointment_id']}:{payload['kind']}",
+        dedupe_key=f"{TELL}:later:{payload['appointment_id']}:{payload['customer_id']}:{payload['kind']}",
         after=LATER,
     )
 
@@ -368,8 +377,14 @@ def still_true(key: Key, to: str, now: datetime) -> bool:
 
 
 def withdraw(mail: EmailOutbox) -> None:
-    """Nobody gets it. Its key is free for a mail that says the same again, should that become so."""
-    outgoing.withdrawn(mail.id, WITHDRAWN, dedupe_key=f"{mail.dedupe_key}~{mail.id}")
+    """Nobody gets it."""
+    outgoing.withdrawn(mail.id, WITHDRAWN)
+    give_up(mail)
+
+
+def give_up(mail: EmailOutbox) -> None:
+    """It has reached nobody: its key is free for a mail that says the same again, should that be so or be wanted."""
+    outgoing.rename(mail.id, f"{mail.dedupe_key}~{mail.id}")
 
 
 def _tell_anew(row: Appointment, key: Key, now: datetime) -> None:

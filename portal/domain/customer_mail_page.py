@@ -81,7 +81,7 @@ def _sent(mail: EmailOutbox, names: bool) -> Sent:
     key = customer_mail.read_key(mail.dedupe_key)
     assert key is not None
     kind = {"cancelled": "cancellation", "reminder": "reminder"}.get(key.group)
-    kind = kind or ("confirmation" if key.sequence == "0" else "change")
+    kind = kind or ("confirmation" if key.sequence.partition("~")[0] == "0" else "change")
     state = {"sent": "sent", "failed": "failed"}.get(mail.status, "waiting")
     address = mail.recipient if names else hidden(mail.recipient)
     return Sent(kind, mail.sent_at or mail.created_at, address, state)

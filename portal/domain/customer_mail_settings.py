@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask_babel import gettext as _
@@ -21,6 +21,16 @@ KINDS = ("confirmation", "change", "cancellation", "reminder")
 REPLY_TO = ("branch", "company", "none")
 FEWEST_HOURS, MOST_HOURS = 1, 168
 TEXT_LENGTH, SENDER_LENGTH = 500, 60
+# So long after the hours were raised nothing is left whose reminder would have come later before.
+REMEMBERED = timedelta(hours=2 * MOST_HOURS)
+
+
+@dataclass(frozen=True)
+class Former:
+    """Reminders came ``hours`` before, until more hours were chosen."""
+
+    hours: int
+    until: datetime
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,8 @@ class Wishes:
 
     ``with_calcom``: also of appointments that a Cal.com booking stands behind; Cal.com writes to those customers
     itself. ``sender`` '' is the company's name. ``texts``: kind → a few words of the company's own.
-    ``reminders_since``: reminders whose time came before that are not made up for.
+    ``reminders_since``: reminders whose time came before that are not made up for. ``former``: fewer hours, see
+    ``reminders.owed_at``.
     """
 
     confirmation: bool = False
@@ -43,6 +54,7 @@ class Wishes:
     reply_to: str = "branch"
     texts: Mapping[str, str] = field(default_factory=dict)
     reminders_since: datetime | None = None
+    former: tuple[Former, ...] = ()
 
     def sends(self, kind: str) -> bool:
         return bool(getattr(self, kind))
@@ -66,6 +78,7 @@ def of(settings: Mapping[str, Any] | None) -> Wishes:
         reply_to=stored["reply_to"] if stored.get("reply_to") in REPLY_TO else "branch",
         texts={kind: str(texts[kind]) for kind in KINDS if texts.get(kind)} if isinstance(texts, dict) else {},
         reminders_since=datetime.fromisoformat(since) if isinstance(since, str) else None,
+        former=tuple(Former(int(hours), datetime.fromisoformat(until)) for hours, until in stored.get("former") or ()),
     )
 
 
@@ -81,12 +94,20 @@ def save(wish: Wishes, now: datetime) -> Wishes:
     company = _locked()
     old = of(company.settings)
     since = old.reminders_since if old.reminder else now
-    wish = replace(wish, reminders_since=since if wish.reminder else None)
+    wish = replace(wish, reminders_since=since if wish.reminder else None, former=_former(old, wish, now))
     if wish == old:
         return old
     company.settings = {**(company.settings or {}), SETTING: _stored(wish)}
     audit.record("customer_mail.settings_saved", company, company_id=company.id, old=_stored(old), new=_stored(wish))
     return wish
+
+
+def _former(old: Wishes, wish: Wishes, now: datetime) -> tuple[Former, ...]:
+    """What was agreed on under fewer hours keeps their reminder where the time of the new one has passed already."""
+    if not (old.reminder and wish.reminder):
+        return ()
+    known = (*old.former, Former(old.hours, now))
+    return tuple(former for former in known if former.hours < wish.hours and former.until > now - REMEMBERED)
 
 
 def one_line(text: str) -> str:
@@ -121,7 +142,9 @@ def _check(wish: Wishes) -> None:
 
 def _stored(wish: Wishes) -> dict[str, Any]:
     since = wish.reminders_since
-    return asdict(wish) | {"texts": dict(wish.texts), "reminders_since": since.isoformat() if since else None}
+    former = [[each.hours, each.until.isoformat()] for each in wish.former]
+    kept = {"texts": dict(wish.texts), "reminders_since": since.isoformat() if since else None, "former": former}
+    return asdict(wish) | kept
 
 
 def _locked() -> Company:

@@ -171,7 +171,9 @@ def letter(kind: str, facts: Facts) -> Letter:
         file=_("The attached file takes the appointment out of your calendar.")
         if kind == "cancellation"
         else _("The attached file puts the appointment into your calendar."),
-        why=_("You get this mail because you have an appointment at %(company)s.", company=facts.company),
+        why=_("You get this mail because you had an appointment at %(company)s.", company=facts.company)
+        if kind == "cancellation"
+        else _("You get this mail because you have an appointment at %(company)s.", company=facts.company),
     )
 
 
@@ -190,14 +192,14 @@ def _subject(kind: str, facts: Facts) -> str:
 def _lead(kind: str, facts: Facts) -> str:
     company = facts.company
     if kind == "cancellation":
-        return str(_("this appointment at %(company)s does not take place.", company=company))
+        return str(_("This appointment at %(company)s does not take place.", company=company))
     if kind == "reminder":
-        return str(_("we look forward to seeing you at %(company)s soon.", company=company))
+        return str(_("We look forward to seeing you at %(company)s soon.", company=company))
     if kind == "change" and facts.was:
-        return str(_("your appointment at %(company)s has been moved. It is now:", company=company))
+        return str(_("Your appointment at %(company)s has been moved. It is now:", company=company))
     if kind == "change":
-        return str(_("your appointment at %(company)s has changed. This is how it stands now:", company=company))
-    return str(_("your appointment at %(company)s is booked.", company=company))
+        return str(_("Your appointment at %(company)s has changed. This is how it stands now:", company=company))
+    return str(_("Your appointment at %(company)s is booked.", company=company))
 
 
 def _rows(facts: Facts) -> list[tuple[str, str]]:
@@ -209,7 +211,7 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
 
 
 def _advice(kind: str, facts: Facts) -> str:
-    phone = _phone(facts)
+    phone = _phone(facts).replace(" ", "\u00a0")  # in one piece at the end of a line
     if kind == "cancellation":
         if phone:
             return str(_("If you would like another appointment, please call us: %(phone)s", phone=phone))

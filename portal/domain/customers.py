@@ -171,6 +171,16 @@ def upsert_attendee(name: str | None, phone: str | None, email: str | None, now:
     return customer
 
 
+def write_down(name: str | None, phone: str | None, email: str | None, now: datetime) -> Customer:
+    """The same for what somebody at the desk has typed: that is a name, whatever words it is made of."""
+    customer, typed = upsert_attendee(name, phone, email, now), " ".join((name or "").split())
+    if typed and not customer.full_name:
+        rename(customer, typed)
+        customer.name_confirmed = True
+        db.session.flush()
+    return customer
+
+
 @dataclass(frozen=True)
 class _Given:
     name: str | None

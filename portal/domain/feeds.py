@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,11 +16,11 @@ from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, func, or_, select, update
 
 from portal.db import db, rows_changed
-from portal.domain import audit, identity
+from portal.domain import audit, hours, identity
 from portal.domain.access import token_hash
 from portal.domain.errors import DomainError
 from portal.domain.identity import Identity
-from portal.models import Branch, CalendarFeed, PortalUser, Staff, WorkingHours
+from portal.models import Branch, CalendarFeed, PortalUser, Staff
 from portal.permissions import Permission
 from portal.tenancy import all_tenants
 
@@ -123,15 +123,8 @@ def _people(reader: Identity, staff_id: int | None = None) -> list[Staff]:
     if staff_id is not None:
         query = query.where(Staff.id == staff_id)
     if reader.branch_ids:
-        query = query.where(_works_at(reader.branch_ids) | (Staff.id == reader.staff_id))
+        query = query.where(hours.works_at(reader.branch_ids) | (Staff.id == reader.staff_id))
     return list(db.session.scalars(query))
-
-
-def _works_at(branch_ids: Sequence[int]) -> ColumnElement[bool]:
-    hours = select(WorkingHours.staff_id).where(
-        WorkingHours.branch_id.in_(branch_ids), WorkingHours.is_active, WorkingHours.staff_id.is_not(None)
-    )
-    return or_(Staff.branch_id.is_(None), Staff.branch_id.in_(branch_ids), Staff.id.in_(hours))
 
 
 def _by_id(branches: Iterable[Branch]) -> dict[int, Branch]:

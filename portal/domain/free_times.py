@@ -1,7 +1,7 @@
 """The next free times: when somebody of a branch could take a service.
 
-:func:`free` is pure: hours, what takes people's time, and the need go in, free times come out. :func:`search` and
-:func:`on_day` read what it needs, in as many queries for one day as for two months, for one person as for twenty.
+:func:`free` is pure: hours, what takes people's time, and the need go in, free times come out. :func:`search` reads
+what it needs, in as many queries for one day as for two months, for one person as for twenty.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from datetime import date, datetime, timedelta
 from itertools import groupby, islice
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
 from portal.db import db
 from portal.domain import availability, timetable
 from portal.domain.availability import NOTHING, STEP, Interval
-from portal.domain.slots import BUSY, LONGEST, Plan, padded_span
+from portal.domain.hours import works_at
+from portal.domain.slots import BUSY, LONGEST, padded_span
 from portal.domain.timetable import Timetable
 from portal.models import (
     Appointment,
@@ -28,7 +29,6 @@ from portal.models import (
     Staff,
     StaffAbsence,
     StaffEventType,
-    WorkingHours,
 )
 
 DAY = timedelta(days=1)
@@ -199,24 +199,6 @@ def search(
     return Found(days, seen + DAY if seen < end else None, people, rules)
 
 
-def on_day(plan: Plan, now: datetime, but: int | None = None) -> list[Interval]:
-    """When the planned length would fit on the local day of ``plan.start`` with that person; [] without known hours."""
-    if plan.staff_id is None:
-        return []
-    branch = db.session.get_one(Branch, plan.branch_id)
-    day = plan.start.astimezone(timetable.zone_of(branch)).date()
-    need = Need(
-        duration=plan.end - plan.start,
-        earliest=now,
-        until=availability.day_bounds(day, timetable.zone_of(branch)).end,
-        before=timedelta(minutes=plan.buffer_before),
-        after=timedelta(minutes=plan.buffer_after),
-    )
-    hours = _hours(branch, [plan.staff_id], day, day)
-    busy = _busy([plan.staff_id], _span(hours.zones[branch.id], day, day), but)
-    return [Interval(time.start, time.end) for time in free(hours, branch.id, busy, [day], need)]
-
-
 def _days_with(
     hours: Timetable, branch_id: int, staff_ids: list[int], first: date, last: date, need: Need, but: int | None
 ) -> Iterator[FreeDay]:
@@ -244,11 +226,7 @@ def _people(
         return {}
     if staff_id is not None and among is not None:
         return {staff_id: among[staff_id]} if staff_id in among else {}
-    at_branch = select(WorkingHours.staff_id).where(
-        WorkingHours.branch_id == branch.id, WorkingHours.staff_id == Staff.id, WorkingHours.is_active
-    )
-    here = or_(Staff.branch_id == branch.id, Staff.branch_id.is_(None), at_branch.exists())
-    query = select(Staff).where(here if staff_id is None else Staff.id == staff_id)
+    query = select(Staff).where(works_at([branch.id]) if staff_id is None else Staff.id == staff_id)
     rows = db.session.scalars(
         query.where(Staff.is_active, Staff.is_available).order_by(Staff.first_name, Staff.last_name, Staff.id)
     )

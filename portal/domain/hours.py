@@ -6,13 +6,13 @@ Nothing here says what hours mean for a day; that is ``timetable`` and ``availab
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, Delete, Select, delete, or_, select, update
 
 from portal.db import db, rows_changed
 from portal.domain import audit
@@ -136,9 +136,7 @@ def rows_of(whose: Whose, plan: Plan) -> list[WorkingHours]:
 
 def people_of(branch: Branch, visible: list[int] | None) -> tuple[list[Staff], list[Staff]]:
     """Who works at the branch, and who else could; of the people that the reader may see."""
-    at_home = or_(Staff.branch_id == branch.id, Staff.branch_id.is_(None))
-    has_hours = select(WorkingHours.staff_id).where(WorkingHours.branch_id == branch.id, WorkingHours.is_active)
-    here = at_home | Staff.id.in_(has_hours.where(WorkingHours.staff_id.is_not(None)))
+    here = works_at([branch.id])
     query = select(Staff, here).where(Staff.is_active).order_by(Staff.first_name, Staff.last_name, Staff.id)
     if visible is not None:
         query = query.where(or_(here, Staff.branch_id.in_(visible)))
@@ -146,9 +144,21 @@ def people_of(branch: Branch, visible: list[int] | None) -> tuple[list[Staff], l
     return [person for person, works in found if works], [person for person, works in found if not works]
 
 
-def _rows(whose: Whose) -> Any:
+def works_at(branch_ids: Collection[int]) -> ColumnElement[bool]:
+    """Whether a member of staff belongs to one of these branches or to none in particular, or has hours at one."""
+    has_hours = select(WorkingHours.staff_id).where(
+        WorkingHours.branch_id.in_(branch_ids), WorkingHours.is_active, WorkingHours.staff_id.is_not(None)
+    )
+    return or_(Staff.branch_id.is_(None), Staff.branch_id.in_(branch_ids), Staff.id.in_(has_hours))
+
+
+def _rows(whose: Whose) -> Select[WorkingHours]:
+    return select(WorkingHours).where(*_of(whose))
+
+
+def _of(whose: Whose) -> tuple[ColumnElement[bool], ...]:
     person = WorkingHours.staff_id.is_(None) if whose.staff_id is None else WorkingHours.staff_id == whose.staff_id
-    return select(WorkingHours).where(WorkingHours.branch_id == whose.branch_id, person, WorkingHours.is_active)
+    return WorkingHours.branch_id == whose.branch_id, person, WorkingHours.is_active.is_(True)
 
 
 def _plan(seasons: Iterable[Season]) -> Plan:
@@ -277,12 +287,9 @@ def _write(whose: Whose, before: Plan, after: Plan) -> None:
         audit.record("hours.changed", _owner(whose), old=_at(whose) | old, new=_at(whose) | new)
 
 
-def _deletion(whose: Whose, season: Season) -> Any:
-    person = WorkingHours.staff_id.is_(None) if whose.staff_id is None else WorkingHours.staff_id == whose.staff_id
+def _deletion(whose: Whose, season: Season) -> Delete:
     return delete(WorkingHours).where(
-        WorkingHours.branch_id == whose.branch_id,
-        person,
-        WorkingHours.is_active,
+        *_of(whose),
         WorkingHours.valid_from.is_(None) if season.first is None else WorkingHours.valid_from == season.first,
         WorkingHours.valid_until.is_(None) if season.last is None else WorkingHours.valid_until == season.last,
     )

@@ -81,16 +81,22 @@ def sent(mail_id: int, now: datetime) -> None:
     _set(mail_id, status="sent", sent_at=now, next_attempt_at=None, error=None)
 
 
-def failed(mail_id: int, attempts: int, error: str, now: datetime) -> None:
-    """Try again later, and give up after eight attempts."""
+def failed(mail_id: int, attempts: int, error: str, now: datetime) -> bool:
+    """Try again later, and give up after eight attempts. Whether it was the last one."""
     dead = attempts >= MAX_ATTEMPTS
     again = None if dead else now + timedelta(seconds=30 * 2**attempts)
     _set(mail_id, status="failed" if dead else "pending", next_attempt_at=again, error=error[:2000])
+    return dead
 
 
-def withdrawn(mail_id: int, why: str, dedupe_key: str) -> None:
-    """What it says is no longer so: it is not sent, and gives up its key for another one."""
-    _set(mail_id, status="failed", next_attempt_at=None, error=why, dedupe_key=dedupe_key)
+def withdrawn(mail_id: int, why: str) -> None:
+    """What it says is no longer so: it is not sent."""
+    _set(mail_id, status="failed", next_attempt_at=None, error=why)
+
+
+def rename(mail_id: int, dedupe_key: str) -> None:
+    """Its key is free for another one."""
+    _set(mail_id, dedupe_key=dedupe_key)
 
 
 def _set(mail_id: int, **values: Any) -> None:

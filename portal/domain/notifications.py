@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from flask_babel import force_locale
@@ -230,16 +230,17 @@ def _chosen(stored: Any) -> dict[str, frozenset[str]]:
 
 @dataclass(frozen=True)
 class Bell:
-    """What the top bar shows. ``unread`` stops at a hundred."""
+    """What the top bar shows. ``unread`` stops at a hundred; ``today`` is the reader's: other days are named."""
 
     unread: int
     latest: list[Notification]
+    today: date | None = None
 
     @property
     def version(self) -> str:
         """Changes when the bell would look different."""
         newest = self.latest[0].id if self.latest else 0
-        return f"{self.unread}-{newest}-{sum(1 for row in self.latest if row.read_at)}"
+        return f"{self.unread}-{newest}-{sum(1 for row in self.latest if row.read_at)}-{self.today}"
 
 
 @dataclass(frozen=True)
@@ -251,12 +252,12 @@ class Page:
     older: int | None
 
 
-def bell(user_id: int, now: datetime) -> Bell:
+def bell(user_id: int, now: datetime, today: date | None = None) -> Bell:
     """The unread ones counted, and the newest five; one statement."""
     unread = select(Notification.id).where(*_of(user_id, now), Notification.read_at.is_(None)).limit(MOST_COUNTED)
     count = select(func.count()).select_from(unread.subquery()).scalar_subquery()
     found = db.session.execute(_newest_first(select(Notification, count).where(*_of(user_id, now))).limit(NEWEST)).all()
-    return Bell(found[0][1] if found else 0, [row for row, _count in found])
+    return Bell(found[0][1] if found else 0, [row for row, _count in found], today)
 
 
 def unread_count(user_id: int, now: datetime) -> int:

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, select, update
 from sqlalchemy.orm import aliased, load_only
 
 from portal.db import db, rows_changed
@@ -23,6 +23,7 @@ from portal.domain import audit, stats
 from portal.domain.errors import DomainError
 from portal.models import (
     BalanceTopup,
+    BalanceTransaction,
     BillingRate,
     Branch,
     Company,
@@ -92,6 +93,7 @@ class CompanyRow:
     last_event_at: datetime | None
     refused: int
     stuck: int
+    has_moved: bool
 
     def state(self, now: datetime) -> str:
         """One word for the pill, the worst thing first."""
@@ -100,7 +102,7 @@ class CompanyRow:
         if self.refused:
             return "refused"
         if self.available is None or self.available <= 0:
-            return "used_up"
+            return "used_up" if self.has_moved or self.available else "unfunded"
         if self.stuck:
             return "stuck"
         if self.threshold is not None and self.available < self.threshold:
@@ -133,7 +135,8 @@ def companies(query: str, after: str, now: datetime) -> CompanyPage:
 
 def _company_row(found: Row[Any]) -> CompanyRow:
     row = CompanyRow(*tuple(found))
-    return replace(row, calls=int(row.calls))  # a sum is a DECIMAL on MySQL
+    # A sum is a DECIMAL on MySQL, and a truth a number.
+    return replace(row, calls=int(row.calls), has_moved=bool(row.has_moved))
 
 
 def _company_query(now: datetime) -> Select[*tuple[Any, ...]]:
@@ -162,6 +165,7 @@ def _company_query(now: datetime) -> Select[*tuple[Any, ...]]:
             _of_company(func.max(beat.last_event_at), beat),
             _of_company(func.count(beat.id), beat, beat.last_refused_at.is_not(None), refused_since),
             func.coalesce(stuck_of.c.number, 0),
+            exists().where(BalanceTransaction.company_id == Company.id),
         )
         .outerjoin(PrepaidBalance, PrepaidBalance.company_id == Company.id)
         .outerjoin(BillingRate, in_force)

@@ -35,10 +35,12 @@ def enqueue(
 
 
 def hasten(dedupe_key: str, payload: dict[str, Any], after: timedelta) -> None:
-    """A job that waits for later waits no longer than that, and is done with this payload."""
+    """A job that waits waits no longer than that. Asked for at once, or sooner than it was, it gets this payload."""
     due, job = utcnow() + after, _find(dedupe_key)
-    if job is not None and job.status == "pending" and job.next_attempt_at and job.next_attempt_at > due:
-        job.payload, job.next_attempt_at = payload, due
+    if job is None or job.status != "pending" or not job.next_attempt_at:
+        return
+    if not after or job.next_attempt_at > due:
+        job.payload, job.next_attempt_at = payload, min(job.next_attempt_at, due)
 
 
 def _insert(job: OutboxJob) -> bool:

@@ -39,33 +39,39 @@ class Braked(Exception):
 # ---- When -------------------------------------------------------------------------------------------------------
 
 
-def is_owed(appointment_id: int, made_at: datetime, due: datetime, wishes: Wishes) -> bool:
-    """Not of what was agreed on, or switched on, after the reminder's time: those customers know it from just now."""
-    if wishes.reminders_since is None or due <= wishes.reminders_since or due <= made_at:
-        return False
-    return due > (_agreed_at(appointment_id) or made_at)
+def owed_at(
+    appointment_id: int, start: datetime, made_at: datetime, zone: ZoneInfo, wishes: Wishes, by: datetime | None = None
+) -> datetime | None:
+    """When the reminder is due; None where none is owed, or none until ``by``.
 
-
-def owed_at(appointment_id: int, start: datetime, made_at: datetime, zone: ZoneInfo, wishes: Wishes) -> datetime | None:
-    """When the reminder is due; None where none is owed."""
-    times = reminder_times.dues(start, wishes.hours, zone)
-    return next((due for due in times if is_owed(appointment_id, made_at, due, wishes)), None)
+    Not of what was agreed on, or switched on, after the reminder's time: those customers know it from just now. What
+    was agreed on while it was to come later is owed it then.
+    """
+    since = wishes.reminders_since
+    times = [(due, due) for due in reminder_times.dues(start, wishes.hours, zone)]
+    times += [(reminder_times.due(start, former.hours, zone), former.until) for former in wishes.former]
+    times = [(due, until) for due, until in times if since is not None and due > max(since, made_at)]
+    times = [(due, until) for due, until in times if by is None or due <= by]
+    if not times:
+        return None  # without asking the history
+    agreed_at = _agreed_at(appointment_id) or made_at
+    return min((due for due, until in times if agreed_at < due and agreed_at <= until), default=None)
 
 
 def _agreed_at(appointment_id: int) -> datetime | None:
-    """When it was last moved to another time, or a cancellation taken back; None for neither."""
+    """When it last got another time or customer, or a cancellation was taken back; None for none of these."""
     records = db.session.execute(
         select(AuditLog.created_at, AuditLog.action, AuditLog.old_values, AuditLog.new_values)
         .where(
             AuditLog.model_type == Appointment.__tablename__,
             AuditLog.model_id == appointment_id,
-            AuditLog.action.in_(("appointment.moved", "appointment.restored")),
+            AuditLog.action.in_(("appointment.moved", "appointment.edited", "appointment.restored")),
         )
         .order_by(AuditLog.created_at.desc(), AuditLog.id.desc())
         .limit(50)
     )
     for at, action, old, new in records:
-        if action == "appointment.moved" and "start_time" in (new or {}):
+        if "start_time" in (new or {}) or "customer_id" in (new or {}).get("fields", ()):
             return at  # type: ignore[no-any-return]
         if action == "appointment.restored" and (old or {}).get("status") == "cancelled":
             return at  # type: ignore[no-any-return]
@@ -114,8 +120,7 @@ def is_due(one: Waiting, wishes: Wishes, now: datetime) -> bool:
     first = reminder_times.due(one.start, wishes.hours, one.zone)
     if not reminder_times.is_time(one.start, first, now, one.zone) or not customer_mail.usable(one.email):
         return False
-    due = owed_at(one.id, one.start, one.made_at, one.zone, wishes)
-    return due is not None and due <= now
+    return owed_at(one.id, one.start, one.made_at, one.zone, wishes, by=now) is not None
 
 
 # ---- Who --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,16 @@ from portal.domain.sheet_axis import Tick
 from portal.domain.slots import OPEN
 
 MOST_COLUMNS = 120  # that grid.css knows
+LANES = (2, 3, 4, 6, 8, 12)  # that grid.css knows
+NARROW = 7  # columns that fit without scrolling
+READABLE = 7.5  # rem of a lane, as in app.css
+ROOM = 57.0  # rem that a sheet has in a window of 1280 pixels
+WEEK_LANES = 3  # above, a week of seven days is too wide to be an overview
+
+
+def lanes_drawn(lanes: int) -> int:
+    """As many lanes as there are, or the next number that grid.css has; above the most, the last ones share."""
+    return next((known for known in (1, *LANES) if known >= lanes), LANES[-1])
 
 
 @dataclass(frozen=True)
@@ -99,12 +109,17 @@ class Column:
     now_row: int | None
     branch: str = ""  # where there are several
     hue: str = ""
+    lanes: int = 1  # appointments side by side, at most
     marks: str = ""  # the instants of the sheet's hours on this day, in seconds; "-" where the day has not got the hour
 
     @property
     def count(self) -> int:
         """Appointments that begin on its day, so that a sum over days counts each once."""
         return sum(entry.status != "cancelled" and not entry.before for entry in self.entries)
+
+    @property
+    def lanes_class(self) -> str:
+        return f"lanes-{lanes_drawn(self.lanes)}" if self.lanes > 1 else ""
 
 
 @dataclass(frozen=True)
@@ -178,6 +193,17 @@ class Sheet(View):
     @property
     def crowded(self) -> bool:
         """Whether there is more side by side than can be read: then it is better as lists."""
+        lanes = max((column.lanes for column in self.columns), default=1)
         if self.view == "day":
-            return len(self.columns) > MOST_COLUMNS
-        return any(entry.lane.endswith(("-4", "-6", "-12")) for entry in self.entries)
+            return len(self.columns) > MOST_COLUMNS or lanes > LANES[-1]
+        return lanes > WEEK_LANES
+
+    @property
+    def width(self) -> str:
+        """Whether it scrolls sideways: "wide" everywhere, "mid" in windows below 1280 pixels, "" never."""
+        if len(self.columns) > NARROW:
+            return "wide"
+        needed = sum(lanes_drawn(column.lanes) * READABLE for column in self.columns)
+        if needed > ROOM:
+            return "wide"
+        return "mid" if any(column.lanes > 1 for column in self.columns) else ""

@@ -10,13 +10,12 @@ from zoneinfo import ZoneInfo
 
 from portal.domain import availability, sheet_axis, sheet_colors
 from portal.domain.availability import Interval
-from portal.domain.sheet import Band, Clash, Column, Entry, FreeTime, Line, Named, Sheet
+from portal.domain.sheet import Band, Clash, Column, Entry, FreeTime, Line, Named, Sheet, lanes_drawn
 from portal.domain.sheet_axis import Axis
 from portal.domain.slots import BUSY, OPEN, padded
 from portal.domain.timetable import Timetable
 from portal.models import Appointment, Branch, Staff
 
-LANES = (2, 3, 4, 6, 12)  # that grid.css knows
 SHORTEST = 3  # rows: below that nothing can be read or hit
 FREE_STEP = timedelta(minutes=30)
 GAP = timedelta(minutes=10)  # shorter free times are not worth a line
@@ -170,7 +169,7 @@ class _Painter:
         material, head = self.material, self.head
         hours = material.works(head.staff, head.day)
         away = self._away()
-        entries = self._entries()
+        lanes, entries = self._entries()
         is_today = head.day == material.today
         return Column(
             key=head.key,
@@ -187,6 +186,7 @@ class _Painter:
             branch=self._branch_name(),
             hue=self.hues.get(head.staff.id, "") if head.staff else "",
             marks=self.axis.marks(head.day),
+            lanes=lanes,
         )
 
     def _branch_name(self) -> str:
@@ -196,12 +196,14 @@ class _Painter:
             return ""
         return next((branch.name for branch in material.branches if branch.id == staff.branch_id), "")
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self) -> tuple[int, list[Entry]]:
+        """The most that stand side by side, and all of them."""
         rows = self.head.rows
         spans = [self._rows_of(row) for row in rows]
         # By what is drawn: five minutes are drawn as fifteen, and must not cover their neighbour.
         lanes = availability.lanes([_as_time(*span) for span in spans])
-        return [self._entry(*each) for each in zip(rows, spans, lanes, strict=True)]
+        entries = [self._entry(*each) for each in zip(rows, spans, lanes, strict=True)]
+        return max((side_by_side for _, side_by_side in lanes), default=1), entries
 
     def _rows_of(self, row: Appointment) -> tuple[int, int]:
         """First row and number of rows, on the sheet and high enough to be read."""
@@ -306,7 +308,7 @@ def _lane(lane: int, lanes: int) -> str:
     """The class of a lane; where there are more than a sheet can hold, the last ones share."""
     if lanes == 1:
         return ""
-    most = next((known for known in LANES if known >= lanes), LANES[-1])
+    most = lanes_drawn(lanes)
     return f"l{min(lane, most)}-{most}"
 
 

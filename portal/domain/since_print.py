@@ -54,6 +54,12 @@ class Change:
         return self.was is not None and (self.was.start, self.was.end) != (self.entry.start, self.entry.end)
 
     @property
+    def only_length(self) -> bool:
+        """It begins as on the paper, with the same person, and only its end is another one."""
+        began = self.was is not None and self.was.start == self.entry.start
+        return began and self.moved_in_time and not self.moved_to_person and not self.away
+
+    @property
     def moved_to_person(self) -> bool:
         return self.was is not None and self.was.staff_id != self.entry.staff_id
 

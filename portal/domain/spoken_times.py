@@ -159,10 +159,8 @@ def _dated(day: int, month: int, year: int | None, today: date) -> date | None:
     """With its year, else the next one of its name; yesterday is still meant as yesterday."""
     if year is not None:
         return _date(year + 2000 if year < 100 else year, month, day)
-    found = _date(today.year, month, day)
-    if found is not None and found < today - timedelta(days=1):
-        return _date(today.year + 1, month, day)
-    return found
+    named = (_date(today.year + more, month, day) for more in (-1, 0, 1))
+    return next((found for found in named if found is not None and found >= today - timedelta(days=1)), None)
 
 
 def _with_month(words: list[str], today: date) -> date | None:

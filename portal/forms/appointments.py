@@ -53,6 +53,11 @@ def row_id(text: str | None) -> int | None:
     return int(text) if is_number and int(text) < HIGHEST_ID else None
 
 
+def shown(version: HiddenField) -> int:
+    """The version that the person saw. A form that does not say counts as overtaken: 0 is no version."""
+    return row_id(str(next(iter(version.raw_data or ()), ""))) or 0
+
+
 class DayField(DateField):
     """A day of the calendar's years; others would be out of reach of the clocks."""
 
@@ -84,9 +89,8 @@ class WhenForm(FlaskForm):
     version = HiddenField()
 
     @property
-    def shown_version(self) -> int | None:
-        """The version that the person saw; None where the form does not say."""
-        return row_id(str(self.version.data or ""))
+    def shown_version(self) -> int:
+        return shown(self.version)
 
 
 class MoveForm(WhenForm):
@@ -100,6 +104,10 @@ class MoveForm(WhenForm):
         """How long it is to be; None keeps the length."""
         minutes = row_id(self.minutes.data)
         return timedelta(minutes=min(minutes, MOST_MINUTES)) if minutes else None
+
+    def validate_time(self, field: TimeField) -> None:
+        if self.minutes.data and self.length is None:
+            raise ValidationError(_("The end lies before the start. Please enter a later end."))
 
 
 class AppointmentForm(WhenForm):
@@ -197,5 +205,5 @@ class CancelForm(FlaskForm):
         return str(self.reason.data)
 
     @property
-    def shown_version(self) -> int | None:
-        return row_id(str(self.version.data or ""))
+    def shown_version(self) -> int:
+        return shown(self.version)

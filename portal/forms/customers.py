@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import datetime
 
 from email_validator import EmailNotValidError, validate_email
 from flask_babel import gettext as _
@@ -12,6 +12,7 @@ from wtforms import BooleanField, DateField, EmailField, SelectField, StringFiel
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Length, Optional, ValidationError
 
+from portal import i18n
 from portal.domain.customers import NOTE_LENGTH, Details
 
 LANGUAGES = (
@@ -43,7 +44,7 @@ def _an_address(form: FlaskForm, field: EmailField) -> None:
 
 
 def _a_birthday(form: FlaskForm, field: DateField) -> None:
-    today = date.today()  # noqa: DTZ011  a birthday has no time zone
+    today = datetime.now(i18n.zone()).date()
     if field.data > today or field.data.year < today.year - LONGEST_LIFE:
         raise ValidationError(_("This cannot be a birthday."))
 

@@ -12,14 +12,14 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
-from wtforms import BooleanField, DateField, HiddenField, RadioField, SelectField, StringField, TextAreaField
+from wtforms import BooleanField, HiddenField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
 from portal.domain.absences import KINDS, NOTE_LENGTH
 from portal.domain.availability import MIDNIGHT
 from portal.domain.hours import MOST_SPANS, WEEKDAYS, Days, Span
+from portal.forms.appointments import DAY_FORMATS, DayField
 
-DAY_FORMATS = ["%Y-%m-%d", "%d.%m.%Y"]
 REASON_LENGTH = 255
 _END_OF_DAY = re.compile(r"24(?:[:.]00)?")
 _TIME = re.compile(r"(\d{1,2})(?:[:.](\d{2})(?::\d{2})?)?")
@@ -64,10 +64,14 @@ class TypedSpan:
 
 @dataclass
 class TypedSpans:
-    """The spans of one day as they were typed, under the names ``opens<key>`` and ``closes<key>``."""
+    """The spans of one day as they were typed, under the names ``opens<key>`` and ``closes<key>``.
+
+    ``focus``: the place of the span where typing goes on, -1 where none is left; None: elsewhere.
+    """
 
     key: str
     spans: list[TypedSpan] = field(default_factory=list)
+    focus: int | None = None
 
     @classmethod
     def read(cls, key: str, values: MultiDict[str, str]) -> TypedSpans:
@@ -93,9 +97,15 @@ class TypedSpans:
         if not self.is_full:
             self.spans.append(TypedSpan())
 
+    def more(self) -> None:
+        """Somebody asks for one more and goes on typing in it."""
+        self.add()
+        self.focus = len(self.spans) - 1
+
     def drop(self, place: int) -> None:
         if 0 <= place < len(self.spans):
             del self.spans[place]
+            self.focus = min(place, len(self.spans) - 1)
 
     def put(self, place: int, message: str) -> None:
         """Show what is wrong with a span."""
@@ -156,17 +166,18 @@ class HoursForm(FlaskForm):
     season = HiddenField()
     shown = HiddenField()
     confirmed = HiddenField()
-    first = DateField(_l("From"), [Optional()], format=DAY_FORMATS)
-    last = DateField(_l("Until, this day included"), [Optional()], format=DAY_FORMATS)
+    first = DayField(_l("From"), [Optional()], format=DAY_FORMATS)
+    last = DayField(_l("Until, this day included"), [Optional()], format=DAY_FORMATS)
 
 
 class ClosureForm(FlaskForm):
-    """Days, and what is different on them."""
+    """Days, and what is different on them. ``shown``: the digest of what ``instead_of`` was when it was opened."""
 
     instead_of = HiddenField()
+    shown = HiddenField()
     confirmed = HiddenField()
-    first = DateField(_l("Day"), [InputRequired(_l("Please choose a day."))], format=DAY_FORMATS)
-    last = DateField(_l("Until, this day included"), [Optional()], format=DAY_FORMATS)
+    first = DayField(_l("Day"), [InputRequired(_l("Please choose a day."))], format=DAY_FORMATS)
+    last = DayField(_l("Until, this day included"), [Optional()], format=DAY_FORMATS)
     kind = RadioField(_l("On these days"), default="closed")
     reason = StringField(_l("Reason"), [Length(max=REASON_LENGTH)])
 
@@ -184,10 +195,12 @@ class RegionForm(FlaskForm):
 class AbsenceForm(FlaskForm):
     """Somebody's absence; without times on whole days."""
 
-    staff = SelectField(_l("Who"), coerce=str, validate_choice=False)
+    staff = SelectField(
+        _l("Who"), [InputRequired(_l("Please choose somebody from the list."))], coerce=str, validate_choice=False
+    )
     kind = SelectField(_l("Kind"))
-    first = DateField(_l("First day"), [InputRequired(_l("Please choose a day."))], format=DAY_FORMATS)
-    last = DateField(_l("Last day"), [Optional()], format=DAY_FORMATS)
+    first = DayField(_l("First day"), [InputRequired(_l("Please choose a day."))], format=DAY_FORMATS)
+    last = DayField(_l("Last day"), [Optional()], format=DAY_FORMATS)
     start = StringField(_l("From, on the first day"), [Length(max=8)])
     until = StringField(_l("Until, on the last day"), [Length(max=8)])
     note = TextAreaField(_l("Note"), [Length(max=NOTE_LENGTH)])

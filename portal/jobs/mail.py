@@ -55,9 +55,14 @@ def _send(row: EmailOutbox) -> None:
         server.send(_as_mail(row))
     except MailError as error:
         message = str(error)
-        _in_transaction(lambda: outbox.failed(row.id, row.attempts, message, utcnow()))
+        _in_transaction(lambda: _failed(row, message))
     else:
         _in_transaction(lambda: outbox.sent(row.id, utcnow()))
+
+
+def _failed(row: EmailOutbox, message: str) -> None:
+    if outbox.failed(row.id, row.attempts, message, utcnow()) and customer_mail.read_key(row.dedupe_key):
+        customer_mail.give_up(row)
 
 
 def _as_mail(row: EmailOutbox) -> Mail:

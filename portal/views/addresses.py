@@ -6,6 +6,8 @@ from datetime import date
 
 from flask import abort
 
+from portal.forms.appointments import row_id
+
 ALL = "all"
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 12, 31)
 
@@ -14,9 +16,8 @@ def id_of(text: str | None) -> int | None:
     """An id; '' and ``all`` ask for nobody in particular, and what is no id is nobody's: 404."""
     if not text or text == ALL:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 19):
-        abort(404)
-    return int(text)
+    found = row_id(text)
+    return found if found is not None else abort(404)
 
 
 def day_of(text: str | None) -> date | None:

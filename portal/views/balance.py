@@ -180,7 +180,7 @@ def topup(topup_id: int) -> Response:
         "waiting": found.waiting or _documents_follow(row, documents),
         "reason": balance_words.decline_reason(row.failure_code),
         "answered": answered,
-        "expected_on": _workdays_later(row.created_at),
+        "expected_on": _workdays_later(row.created_at.astimezone(i18n.zone())),
         "documents": documents,
         **_head_context(head),
     }
@@ -258,7 +258,7 @@ def _quote(net: Decimal, company: Company) -> vat.TaxSplit:
 
 
 def _workdays_later(moment: datetime) -> datetime:
-    """When a debit begun then has usually arrived."""
+    """When a debit begun then, in the reader's time, has usually arrived."""
     left = WORKDAYS_OF_A_DEBIT
     while left:
         moment += timedelta(days=1)
@@ -334,7 +334,7 @@ def ledger_csv() -> Response:
         abort(422)
     rows = _csv_chunks(current_company_id(), _filters(form), may_name_callers())
     name = _("ledger")
-    return csv_files.response(rows, f"{name}-{current_user.company.tenant_id}-{utcnow():%Y-%m-%d}.csv")
+    return csv_files.response(rows, f"{name}-{current_user.company.tenant_id}-{local_today()}.csv")
 
 
 def _filters(form: LedgerForm) -> movements.Filters:

@@ -101,7 +101,7 @@ class Desk:
         form = self.form
         if form.customer.data != NEW_CUSTOMER:
             return int(form.customer.data or 0)
-        return customers.upsert_attendee(form.new_name.data, form.new_phone.data, form.new_email.data, utcnow()).id
+        return customers.write_down(form.new_name.data, form.new_phone.data, form.new_email.data, utcnow()).id
 
     # ---- What there is to choose from ---------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request, url_for
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response as AnyResponse
@@ -37,6 +38,14 @@ EVENTS = (
 )
 
 
+# What is said of what was chosen.
+CHOSEN = {
+    "sent": _l("It is being sent to Cal.com."),
+    "taken": _l("Cal.com’s version has been taken over."),
+    "alone": _l("Stands only here: at Cal.com it is cancelled, and its time there can be booked by others."),
+}
+
+
 # ---- The page ---------------------------------------------------------------------------------------------------
 
 
@@ -52,8 +61,8 @@ def _page(status: int = 200, **forms: FlaskForm) -> Response:
         "key_form": KeyForm(formdata=None),
         "secret_form": SecretForm(formdata=None),
         "team_form": TeamForm(formdata=None, data={"team": account.team_id}),
-        "kind_form": _offer(EventTypeForm(formdata=None)),
-        "person_form": _staffed(PersonForm(formdata=None)),
+        "kind_form": EventTypeForm(formdata=None),
+        "person_form": PersonForm(formdata=None),
     }
     return whole_page(
         "calcom/index.html",
@@ -86,8 +95,10 @@ def _staffed(form: PersonForm) -> PersonForm:
     return form
 
 
-def _saved(form: FlaskForm, change: Callable[[], Any], words: Callable[[Any], str], **shown: FlaskForm) -> AnyResponse:
-    """Do it and come back to the page, or show what is wrong beside its field."""
+def _saved(
+    form: FlaskForm, change: Callable[[], Any], words: Callable[[Any], str], at: str | None = None, **shown: FlaskForm
+) -> AnyResponse:
+    """Do it and come back to the place on the page, or show what is wrong beside its field."""
     try:
         if not form.validate_on_submit():
             return _page(422, **shown)
@@ -96,7 +107,7 @@ def _saved(form: FlaskForm, change: Callable[[], Any], words: Callable[[Any], st
         put_beside(form, error.field, error.message)
         return _page(422, **shown)
     toast(words(done))
-    return see_other(url_for(".index"))
+    return see_other(url_for(".index", _anchor=at))
 
 
 # ---- Key and secret ---------------------------------------------------------------------------------------------
@@ -161,7 +172,8 @@ def _ask(question: Callable[[CalcomClient], str]) -> str | None:
     except CalcomProblem as problem:
         kind, words = ("refused" if isinstance(problem, CalcomRefused) else "away"), problem.message
         transaction(lambda: calcom_settings.note_check(now, "", kind, words))
-        toast(_("Cal.com refuses the key.") if kind == "refused" else _("Cal.com does not answer just now."), "bad")
+        # The page itself says so until it is mended; a toast that stays would outlive that.
+        toast(_("Cal.com refuses the key.") if kind == "refused" else _("Cal.com does not answer just now."), "info")
         return None
     transaction(lambda: calcom_settings.note_check(now, who))
     return who
@@ -175,7 +187,7 @@ def _ask(question: Callable[[CalcomClient], str]) -> str | None:
 def save_event_type() -> AnyResponse:
     form = _offer(EventTypeForm())
     change = lambda: calcom_settings.assign_event_type(form.meaning())  # noqa: E731
-    return _saved(form, change, _filled_words, kind_form=form)
+    return _saved(form, change, _filled_words, f"kind-{form.kind.data}", kind_form=form)
 
 
 @bp.post("/settings/calcom/staff")
@@ -183,7 +195,7 @@ def save_event_type() -> AnyResponse:
 def save_person() -> AnyResponse:
     form = _staffed(PersonForm())
     change = lambda: calcom_settings.assign_person(form.staff.data, form.user.data)  # noqa: E731
-    return _saved(form, change, _filled_words, person_form=form)
+    return _saved(form, change, _filled_words, f"person-{form.staff.data}", person_form=form)
 
 
 def _filled_words(filled: int) -> str:
@@ -246,12 +258,12 @@ def sync(appointment_id: int) -> AnyResponse:
     row = load(appointment_id)
     choice, version = request.form.get("choice", ""), request.form.get("version", type=int)
     try:
-        transaction(lambda: booking_sync.choose(row, choice, utcnow(), version=version))
+        done = transaction(lambda: booking_sync.choose(row, choice, utcnow(), version=version))
     except Conflict as conflict:
         return details(appointment_id, 409, conflict.message)
     except DomainError as error:
         return details(appointment_id, 422, error.message)
-    toast(_("Cal.com’s version has been taken over.") if choice == "theirs" else _("It is being sent to Cal.com."))
+    toast(str(CHOSEN[done]))
     if wants_part():
         return trigger(details(appointment_id), CHANGED)
     return see_other(url_for("appointments.show", appointment_id=appointment_id))

@@ -14,6 +14,7 @@ from portal.domain import audit, call_lists, call_pages, call_words, transcripts
 from portal.domain.call_lists import Cursor, Filters
 from portal.models import Call
 from portal.permissions import Permission, may, requires, visible_branch_ids
+from portal.shell import local_today
 from portal.tenancy import current_company_id, tenant_scope
 from portal.views import call_filters
 
@@ -31,7 +32,7 @@ def as_csv() -> Response:
     transaction(lambda: audit.record("calls.exported", company_id=current_company_id(), new=used))
     pieces = _pieces(current_company_id(), call_filters.chosen(), may(Permission.VIEW_BALANCE))
     name = _("calls")
-    return csv_files.response(pieces, f"{name}-{current_user.company.tenant_id}-{utcnow():%Y-%m-%d}.csv")
+    return csv_files.response(pieces, f"{name}-{current_user.company.tenant_id}-{local_today()}.csv")
 
 
 def _check() -> None:

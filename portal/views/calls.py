@@ -82,7 +82,7 @@ def _live(filters: Filters, since: datetime, seen: list[int], now: datetime) -> 
     rows = [_row(call, [(words, False)] if words else None, now, flags.get(call.id)) for call, words in found]
     running = any(row.outcome.key == "live" for row in rows)
     told = [(row.call.id, row.call.updated_at, row.said, row.outcome.key) for row in rows]
-    version = call_page.version(told, now if running else None)
+    version = call_page.version((told, local_day(now)), now if running else None)
     stay = [call.id for call, _said in found if call.created_at <= since]
     address = call_filters.address("calls.live", since=call_lists.micros(since), seen=",".join(map(str, stay)) or None)
     return {"live_rows": rows, "version": version, "address": address}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
@@ -17,7 +16,7 @@ from portal import i18n
 from portal.db import transaction, utcnow
 from portal.domain import closures, public_holidays, stranded, timetable
 from portal.domain.closures import Holiday, Stretch, Wish
-from portal.domain.errors import DomainError
+from portal.domain.errors import Conflict, DomainError
 from portal.domain.hours import words
 from portal.domain.public_holidays import WHOLE, Place
 from portal.forms.appointments import row_id
@@ -81,22 +80,23 @@ def _start_with(desk: Desk, edited: int | None, opened: date | None) -> None:
     """An empty form, the entry to be changed, or a holiday on which it is to be open all the same."""
     form = desk.form
     if edited is not None:
-        found = closures.stretch_of(_closure(edited, desk.branch))
-        form.instead_of.data, form.reason.data = str(found.id), found.reason
+        found = closures.find(desk.branch.id, edited) or abort(404)
+        form.instead_of.data, form.shown.data, form.reason.data = str(found.id), found.digest, found.reason
         form.first.data, form.last.data = found.first, found.last if found.length > 1 else None
         form.kind.data = "open" if found.spans else "closed"
         desk.spans = TypedSpans.show("", found.spans)
     elif opened is not None:
         name = public_holidays.name(desk.place, opened, i18n.language())
         form.first.data, form.kind.data, form.reason.data = opened, "open", name
+        desk.spans.more()
     if not desk.spans.spans:
         desk.spans.add()
 
 
-def _closure(closure_id: int, branch: Branch | None = None) -> BranchClosure:
+def _closure(closure_id: int) -> BranchClosure:
     """The row of a branch that the person may change; 404 for any other."""
     row = get_or_404(BranchClosure, closure_id)
-    if row.branch_id not in {each.id for each in branches()} or (branch is not None and row.branch_id != branch.id):
+    if row.branch_id not in {each.id for each in branches()}:
         abort(404)
     return row
 
@@ -112,7 +112,7 @@ def save() -> AnyResponse:
     desk.form.offer()
     what, _sep, where = request.form.get("do", "save").partition("-")
     if what == "add":
-        desk.spans.add()
+        desk.spans.more()
         return _page(desk)
     if what == "drop" and (place := row_id(where)) is not None:
         desk.spans.drop(place)
@@ -150,9 +150,13 @@ def _enter(desk: Desk, wish: Wish) -> AnyResponse:
     if lost and desk.form.confirmed.data != seal:
         desk.form.confirmed.data = seal
         return _page(desk, 422, lost=lost)
-    work: Callable[[], None] = lambda: closures.save(desk.branch.id, wish, instead_of, desk.now, desk.today)  # noqa: E731
+    shown = desk.form.shown.data or ""
     try:
-        transaction(work)
+        transaction(lambda: closures.save(desk.branch.id, wish, instead_of, desk.now, desk.today, shown))
+    except Conflict as conflict:
+        desk.form.instead_of.data = ""  # what was to be changed is gone: saving again enters it anew
+        _put(desk, conflict)
+        return _page(desk, 409)
     except DomainError as error:
         _put(desk, error)
         return _page(desk, 422)
@@ -173,8 +177,8 @@ def _newly_outside(desk: Desk, wish: Wish, instead_of: int | None) -> list[Appoi
     table = stranded.timetable_for(desk.branch, rows)
     known = {row.id for row in stranded.outside(table, rows)}
     replaced: set[date] = set(wish.days)
-    if instead_of is not None:
-        old = closures.stretch_of(_closure(instead_of, desk.branch))
+    old = closures.find(desk.branch.id, instead_of) if instead_of is not None else None
+    if old is not None:
         replaced |= set(Wish(old.first, old.last).days)
     kept = [row for row in table.closures if row.date not in replaced]
     then = replace(table, closures=[*kept, *closures.rows_of(desk.branch.id, wish)])
@@ -186,9 +190,9 @@ def _newly_outside(desk: Desk, wish: Wish, instead_of: int | None) -> list[Appoi
 def delete(closure_id: int) -> AnyResponse:
     row = _closure(closure_id)
     branch_id = row.branch_id
-    now = utcnow()
+    now, shown = utcnow(), request.form.get("shown")
     try:
-        transaction(lambda: closures.remove(branch_id, closure_id, now))
+        transaction(lambda: closures.remove(branch_id, closure_id, now, shown))
     except DomainError as error:
         toast(error.message, "warn")
     else:
@@ -257,7 +261,7 @@ def _years(desk: Desk, entered: list[Stretch]) -> list[tuple[int, list[Holiday]]
 def _page(desk: Desk, status: int = 200, lost: list[Appointment] | None = None) -> Response:
     desk.form.offer()
     _offer_regions(desk)
-    entered = closures.stretches(desk.branch.id, date(desk.today.year, 1, 1))
+    entered = closures.since_new_year(desk.branch.id, desk.today)
     rows = stranded.coming(desk.branch.id, desk.now)
     return page_or_part(
         "hours/closures.html",

@@ -19,7 +19,7 @@ from portal.domain.customer_mail_words import Facts
 from portal.domain.errors import DomainError
 from portal.forms.customer_mail import CustomerMailForm
 from portal.forms.limits import put_beside
-from portal.htmx import see_other, toast, whole_page
+from portal.htmx import see_other, toast, wants_part, whole_page
 from portal.jobs import customer_mail as letters
 from portal.models import Branch, Company
 from portal.permissions import Permission, requires
@@ -110,7 +110,8 @@ def sample() -> AnyResponse:
         toast(_("The sample goes to %(email)s.", email=current_user.email))
     else:
         toast(_("That were many mails today. Please go on tomorrow."), "warn")
-    return see_other(url_for(".index"))
+    # What is being typed in the settings beside it stays.
+    return make_response() if wants_part() else see_other(url_for(".index"))
 
 
 def _sample(kind: str) -> Facts:

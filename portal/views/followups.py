@@ -240,7 +240,8 @@ def _version(shown: dict[str, Any], cards: list[Card], moment: datetime) -> str:
     closed = [(row.id, row.version) for row, _words in shown["closed"]]
     hung_up = [(each.call.id, each.times) for each in shown["hung_up"]]
     minute = int(moment.timestamp() // 60) if any(card.is_late for card in cards) else 0
-    told = (rows, closed, hung_up, shown["waiting"], shown["terms"], minute, i18n.language(), moment.date())
+    today = moment.astimezone(i18n.zone()).date()
+    told = (rows, closed, hung_up, shown["waiting"], shown["terms"], minute, i18n.language(), today)
     return hashlib.sha256(repr((told, current_user.id)).encode()).hexdigest()[:16]
 
 

@@ -6,8 +6,8 @@ from flask import Blueprint, Response, current_app, make_response, request, sess
 from flask_login import current_user, login_required
 from werkzeug.wrappers import Response as AnyResponse
 
-from portal import i18n
-from portal.db import transaction
+from portal import formats, i18n
+from portal.db import transaction, utcnow
 from portal.domain import branding, overview, preferences
 from portal.htmx import polled, see_other
 from portal.permissions import Permission, requires
@@ -33,8 +33,8 @@ def brand(tenant_id: str) -> AnyResponse:
 @bp.get("/pipeline")
 @requires(Permission.VIEW_CALLS)
 def pipeline() -> Response:
-    light = overview.pipeline()
-    return polled("layouts/_pipeline.html", light.version, light=light)
+    light, today = overview.pipeline(), formats.local_day(utcnow(), i18n.zone())
+    return polled("layouts/_pipeline.html", f"{light.version}-{today}", light=light)
 
 
 @bp.post("/preferences/language")

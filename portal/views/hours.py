@@ -172,7 +172,7 @@ def _type(week: TypedWeek, what: str, where: str) -> None:
         week.copy(row_id(source) or 0, [row_id(each) or 0 for each in targets])
     elif typed := week.days.get(row_id(day) or 0):
         if what == "add":
-            typed.add()
+            typed.more()
         elif (at := row_id(place)) is not None:
             typed.drop(at)
 

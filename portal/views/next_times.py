@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 from portal.db import utcnow
 from portal.domain import booking_rules, free_times, timetable
 from portal.domain.free_times import Found, FreeTime
+from portal.forms.appointments import row_id
 from portal.views.addresses import day_of
 
 if TYPE_CHECKING:
@@ -59,16 +60,7 @@ def of(desk: Desk) -> NextTimes | None:
         return None
     since = day_of(request.values.get("later"))
     chosen = form.date.data if form.staff.data and not since else None
-    found = free_times.search(
-        desk.branch,
-        desk.service,
-        utcnow(),
-        start=since or form.date.data,
-        staff_id=form.staff.data,
-        among={value: name for value, name in form.staff.choices.items() if value},
-        length=desk.length,
-        but=desk.row.id if desk.row else None,
-    )
+    found = _search(desk, since)
     on_day = [time.start for day in found.days if day.day == chosen for time in day.times]
     return NextTimes(
         on_day=[(slot_value(start, zone), start) for start in on_day],
@@ -84,6 +76,20 @@ def of(desk: Desk) -> NextTimes | None:
     )
 
 
+def _search(desk: Desk, since: date | None) -> Found:
+    form = desk.form
+    return free_times.search(
+        desk.branch,
+        desk.service,
+        utcnow(),
+        start=since or form.date.data,
+        staff_id=form.staff.data,
+        among={value: name for value, name in form.staff.choices.items() if value},
+        length=desk.length,
+        but=desk.row.id if desk.row else None,
+    )
+
+
 def slot_value(start: datetime, zone: ZoneInfo) -> str:
     """``10:15``; ``02:30/2`` for the second coming of a doubled time."""
     local = start.astimezone(zone)
@@ -95,10 +101,11 @@ def slot_value(start: datetime, zone: ZoneInfo) -> str:
 
 def take(desk: Desk) -> bool:
     """Put a time that was clicked into the fields. Whether a list was used at all: then nothing is to be saved yet."""
-    at, _, staff_id = request.form.get("take", "").partition("-")
-    if at.isdecimal() and len(at) <= len(str(LAST)) and int(at) <= LAST:
+    text, _, staff_id = request.form.get("take", "").partition("-")
+    at = row_id(text)
+    if at is not None and at <= LAST:
         zone = timetable.zone_of(desk.branch)
-        start = datetime.fromtimestamp(int(at), UTC)
+        start = datetime.fromtimestamp(at, UTC)
         slot = slot_value(start, zone)
         fields = {"date": start.astimezone(zone).date().isoformat(), "staff": staff_id, "slot": slot}
         for name, text in fields.items():

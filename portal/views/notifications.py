@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from flask_login import current_user, login_required
 from werkzeug.wrappers import Response as AnyResponse
 
+from portal import formats, i18n
 from portal.db import transaction, utcnow
 from portal.domain import notifications
 from portal.domain.notifications import CATEGORIES, CHANNELS
@@ -38,7 +39,7 @@ def icon(row: Notification) -> str:
 @login_required
 def _only_people_of_a_company() -> None:
     """Operators belong to none, and are told elsewhere."""
-    if current_user.company_id is None:
+    if current_user.is_authenticated and current_user.company_id is None:  # OPTIONS asks nobody to sign in
         abort(403)
 
 
@@ -66,7 +67,7 @@ def show(notification_id: int) -> AnyResponse:
 @bp.get("/bell")
 def bell() -> Response:
     """The bell in the frame of every page."""
-    shown = notifications.bell(current_user.id, utcnow())
+    shown = notifications.bell(current_user.id, utcnow(), formats.local_day(utcnow(), i18n.zone()))
     return polled("layouts/_bell.html", shown.version, bell=shown)
 
 

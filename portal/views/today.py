@@ -14,6 +14,7 @@ from portal.db import transaction, utcnow
 from portal.domain import appointments, calendar, today
 from portal.domain.calendar import Wish
 from portal.domain.errors import DomainError
+from portal.domain.slots import OPEN
 from portal.domain.today import Screen
 from portal.htmx import load_whole, polled, see_other, wants_part, whole_page
 from portal.models import Appointment
@@ -62,12 +63,18 @@ def tap(appointment_id: int) -> Response:
     action, version = request.form.get("action", ""), request.form.get("version", type=int)
     status, message = 200, ""
     try:
-        if action not in TAPS:
-            raise DomainError(_("This cannot be done with an appointment."))
-        transaction(lambda: appointments.set_status(row, action, utcnow(), version=version))
+        transaction(lambda: _take(row, action, version))
     except DomainError as error:
         status, message = 409, error.message
     return _after_tap(row.branch_id, status, message)
+
+
+def _take(row: Appointment, action: str, version: int | None) -> None:
+    """The counter takes back an arrival and nothing else: a cancellation, say, may have been told the customer."""
+    is_here = row.arrived_at is not None and row.status in OPEN
+    if action not in TAPS or (action == "back" and not is_here):
+        raise DomainError(_("This cannot be done with an appointment."))
+    appointments.set_status(row, action, utcnow(), version=version)
 
 
 def _after_tap(branch_id: int, status: int, message: str) -> Response:

@@ -19,6 +19,7 @@ from flask import Blueprint, Response, abort, request
 from sqlalchemy import select
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from portal.clients.keyed_http import json_object
 from portal.db import after_commit, db, transaction, utcnow
 from portal.domain import bookings, heartbeat
 from portal.domain.availability import day_bounds
@@ -36,6 +37,7 @@ bp = Blueprint("calcom_webhook", __name__)
 PROVIDER = "calcom"
 LARGEST = 1024 * 1024
 NOTES = 5000
+LONGEST_NUMBER = 20  # digits; thousands are more than Python turns into a number
 YEARS = range(1970, 2200)  # others are out of reach of the clocks
 SIGNATURE = "X-Cal-Signature-256"
 KEPT_HEADERS = ("Content-Type", "User-Agent", "X-Cal-Webhook-Version")
@@ -102,8 +104,8 @@ def _refuse(company_id: int | None, status: int) -> NoReturn:
 
 def handle(delivery: Delivery, prepared: Any) -> None:
     """Do what the event means; raises what the inbox understands."""
-    body = _storable(delivery.body)
-    trigger = body.get("triggerEvent") if isinstance(body, dict) else None
+    body = json_object(delivery.body) or {}  # read anew: as databases take it
+    trigger = body.get("triggerEvent")
     if not isinstance(trigger, str):
         raise Parked("not in Cal.com's shape: no triggerEvent")
     if trigger not in MEANINGS:
@@ -117,12 +119,6 @@ def handle(delivery: Delivery, prepared: Any) -> None:
         raise Parked(str(error)) from error
     except bookings.Moot as error:
         raise Ignored(str(error)) from error
-
-
-def _storable(raw: bytes) -> Any:
-    """What was sent, as databases take it: half of a letter (an emoji that was cut) becomes "?", NaN nothing."""
-    said = json.loads(raw, parse_constant=lambda name: None)
-    return json.loads(json.dumps(said, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 class Event:
@@ -158,7 +154,7 @@ class Event:
 
 def whole_number(value: Any) -> int | None:
     """An id as a number or in digits; None for anything else, and for what no id column holds."""
-    if isinstance(value, str) and value.isdecimal():
+    if isinstance(value, str) and value.isdecimal() and len(value) <= LONGEST_NUMBER:
         value = int(value)
     usable = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
     return value if usable else None

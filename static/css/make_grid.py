@@ -3,7 +3,8 @@
 .r0….r299  first row of an entry, counted in steps of 5 minutes from the top of the sheet
 .s1….s300  length in steps of 5 minutes
 .rows-N    height of a sheet, for whole hours
-.l1-2      lane 1 of 2, for overlapping entries (up to 12 lanes on 12 tracks)
+.l1-2      lane 1 of 2, for overlapping entries (up to 12 lanes on 24 tracks)
+.lanes-N   the lanes of a column that has several, so that it gets the room for them
 .cols-N    number of columns of a calendar
 .hue-N     a person's colour, one of 24; app.css makes it legible
 .p0….p100  distance from the left in per cent, for marks under a chart
@@ -17,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 STEPS_PER_DAY = 300  # of 25 hours, where clocks go back
-LANES = (2, 3, 4, 6, 12)
-TRACKS = 12
+LANES = (2, 3, 4, 6, 8, 12)
+TRACKS = 24
 COLUMNS = 120
 HUES = 24
 
@@ -32,6 +33,7 @@ def rules() -> Iterator[str]:
     for lanes in LANES:
         width = TRACKS // lanes
         yield from (f".l{i + 1}-{lanes}{{grid-column:{i * width + 1}/span {width}}}" for i in range(lanes))
+        yield f".lanes-{lanes}{{--lanes:{lanes}}}"
     yield from (f".cols-{n}{{--cols:{n}}}" for n in range(1, COLUMNS + 1))
     yield from (f".hue-{n}{{--staff:hsl({n * 360 // HUES} 65% 45%)}}" for n in range(HUES))
     yield from (f".p{n}{{left:{n}%}}" for n in range(101))

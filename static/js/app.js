@@ -166,14 +166,16 @@
     const panel = document.getElementById("panel");
     if (!panel?.firstElementChild) return;
     panel.replaceChildren();
-    if (opener?.isConnected) opener.focus();
+    // A part that was drawn anew meanwhile has another link to the same place.
+    const same = (link) => link.getAttribute("href") === opener?.getAttribute("href") && isShown(link);
+    (opener?.isConnected ? opener : [...document.querySelectorAll("a[hx-target='#panel']")].find(same))?.focus();
   };
   document.addEventListener("keydown", (e) => {
     if (e.key === "Escape" && document.getElementById("panel")?.contains(document.activeElement)) closePanel();
   });
   document.addEventListener("click", (e) => {
     const at = (selector) => e.target.closest?.(selector);
-    if (at("[hx-target='#panel']")) opener = at("a, button") ?? opener;
+    if (at("[hx-target='#panel']") && !at("#panel")) opener = at("a, button") ?? opener;
     if (at("[data-close]")) { e.preventDefault(); closePanel(); }
     if (at("[data-dismiss]")) at(".note")?.remove();
     if (at("[popover] a[href]")) at("[popover]").hidePopover?.();

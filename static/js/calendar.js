@@ -8,16 +8,17 @@
 
   // ---------- Keys ----------
   const help = () => document.getElementById("cal-keys");
+  const turnHelp = () => { if (help().togglePopover()) help().focus(); };   // from there Tab goes on to what is in it
   const isTyping = (el) => Boolean(el.isContentEditable || el.matches?.("select, textarea, input:not([type=checkbox], [type=radio])"));
   const isBusy = (e) => e.defaultPrevented || e.isComposing || e.ctrlKey || e.metaKey || e.altKey || isTyping(e.target);
   // Arrows belong to what scrolls and to what is chosen by them.
-  const isTheirs = ({ key, target }) => key.startsWith("Arrow") && target.closest?.(".cal-wide, .jump, [role], input");
+  const isTheirs = ({ key, target }) => key.startsWith("Arrow") && target.closest?.(".cal-wide, .cal-mid, .jump, [role], input");
   const linkOf = (key) => [...document.querySelectorAll("#calendar [data-keys]")].find((el) => el.dataset.keys.split(" ").includes(key));
 
   document.addEventListener("keydown", (e) => {
     if (!help() || isBusy(e) || isTheirs(e) || !isOn()) return;
     const key = e.key.length === 1 ? e.key.toLowerCase() : e.key;
-    if (key === "?") { e.preventDefault(); help().togglePopover(); return; }
+    if (key === "?") { e.preventDefault(); turnHelp(); return; }
     if (e.shiftKey || e.repeat || document.querySelector("[popover]:popover-open, dialog[open]")) return;
     const link = linkOf(key);
     if (!link) return;
@@ -28,12 +29,20 @@
   document.addEventListener("click", ({ target }) => {   // as the button's own target the help would be part of the menu, and go with it
     if (!target.closest?.("[data-keys-help]")) return;
     target.closest("[popover]").hidePopover();
-    help().showPopover();
+    turnHelp();
   });
   document.addEventListener("change", ({ target }) => { if (target.matches?.("[data-keys-on]")) remember(target.checked); });
   document.addEventListener("toggle", ({ target }) => {
     if (target.id === "cal-keys") target.querySelector("[data-keys-on]").checked = isOn();
   }, true);
+
+  // ---------- A sheet that scrolls in itself begins with what is on ----------
+  const showNow = () => {
+    const wide = document.querySelector(".cal-wide, .cal-mid"), now = wide?.querySelector(".now-label");
+    if (now && now.offsetTop > wide.clientHeight * 2 / 3) wide.scrollTop = now.offsetTop - wide.clientHeight / 2;
+  };
+  document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => { if (ctx.target?.id === "calendar") showNow(); });
+  showNow();
 
   // ---------- Lists: pages that nobody sees rest ----------
   const isSeen = (el) => {

@@ -58,10 +58,14 @@
   };
   const scroll = () => {   // at the edges the page goes along, and a wide sheet sideways
     if (!drag?.lifted) return;
-    const wide = drag.lane.closest(".cal-wide"), by = (at, from, to) => (at < from + EDGE ? -8 : at > to - EDGE ? 8 : 0);
+    const wide = drag.lane.closest(".cal-wide, .cal-mid"), by = (at, from, to) => (at < from + EDGE ? -8 : at > to - EDGE ? 8 : 0);
     const head = document.querySelector(".topbar")?.getBoundingClientRect().bottom ?? 0, down = by(drag.y, head, innerHeight);
     if (down) window.scrollBy(0, down);
-    if (wide) { const { left, right } = wide.getBoundingClientRect(); wide.scrollLeft += by(drag.x, left, right); }
+    if (wide) {
+      const { left, right, top, bottom } = wide.getBoundingClientRect();
+      wide.scrollLeft += by(drag.x, left, right);
+      wide.scrollTop += by(drag.y, top + wide.querySelector(".cal-head").offsetHeight, Math.min(bottom, innerHeight));
+    }
     if (down || wide) follow();
     requestAnimationFrame(scroll);
   };

@@ -125,6 +125,8 @@ def test_a_taken_time_asks_and_takes_a_reason(sheet: Any, day: dict[str, Any]) -
     expect(panel).to_contain_text("Bewusst doppelt belegt")
     expect(box(page, "Zora")).to_contain_text("11:30")
     expect(page.locator("#sheet .note-warn").first).to_contain_text("Zora Zieh")
+    widths = page.locator(".lane .appt.clash").evaluate_all("all => all.map(each => each.offsetWidth)")
+    assert min(widths) >= 110, "side by side, and still to be read"
 
 
 def test_what_is_refused_goes_back_and_says_why(sheet: Any, day: dict[str, Any]) -> None:
@@ -236,3 +238,5 @@ def test_the_panel_follows_what_others_do_and_keeps_what_is_typed(
     expect(panel.locator("[name=words]")).to_have_value("Hat sich den Fuß ver")
     panel.locator("details[id^=cancel] button").click()
     expect(panel).to_contain_text("Storniert")
+    page.keyboard.press("Escape")
+    expect(box(page, "Zora").locator("a")).to_be_focused()

@@ -127,6 +127,15 @@ def test_an_appointment_of_a_month_opens_beside_it(visitor: Any) -> None:
     page.locator(".glances a").first.click()
     expect(page.locator("#panel h2")).to_be_visible()
     assert "view=month" in page.url
+    loads: list[str] = []
+    page.on("request", lambda request: loads.append(request.url) if "view=day" in request.url else None)
+    page.locator("#panel [data-close]").click()
+    expect(page.locator("#panel")).to_be_empty()
+    expect(page.locator(".glances a").first).to_be_focused()
+    page.locator(".glances a").first.press("Enter")  # by now the other page would have been asked for
+    expect(page.locator("#panel h2")).to_be_visible()
+    assert loads == []
+    assert "view=month" in page.url
 
 
 def test_a_list_goes_on_by_itself_and_back_by_a_click(visitor: Any) -> None:

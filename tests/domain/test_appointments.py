@@ -19,6 +19,7 @@ from portal.domain.slots import Overbooking, Plan, SlotTaken
 from portal.models import (
     Appointment,
     AuditLog,
+    Branch,
     BranchClosure,
     Customer,
     OutboxJob,
@@ -339,8 +340,10 @@ def test_free_times_are_those_that_could_be_booked(cast: Cast) -> None:
     hours(firm, time(9), time(12))
     book(firm)
     with tenant_scope(firm.id):
-        found = free_times.on_day(plan(firm), NOW)
-    assert [slot.start.astimezone(BERLIN).strftime("%H:%M") for slot in found] == [
+        branch, length = db.session.get_one(Branch, firm.main.id), timedelta(minutes=45)
+        day = TEN.astimezone(BERLIN).date()
+        found = free_times.search(branch, None, NOW, start=day, staff_id=firm.stylist.id, length=length, shown=1)
+    assert [slot.start.astimezone(BERLIN).strftime("%H:%M") for slot in found.days[0].times] == [
         "09:00",
         "09:15",
         "10:45",

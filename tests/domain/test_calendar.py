@@ -102,6 +102,22 @@ def test_any_number_of_overlaps_finds_a_lane_of_the_style_sheet(cast: Cast) -> N
     assert {entry.lane for entry in entries(sheet(cast.salon))} == {f"l{lane}-12" for lane in range(1, 13)}
 
 
+@pytest.mark.parametrize(
+    ("together", "lanes", "width", "crowded"),
+    [(1, "", "", False), (2, "lanes-2", "mid", False), (5, "lanes-6", "mid", False), (7, "lanes-8", "wide", False),
+     (12, "lanes-12", "wide", False), (13, "lanes-12", "wide", True)],
+)  # fmt: skip
+def test_a_column_gets_room_for_what_stands_side_by_side(
+    cast: Cast, together: int, lanes: str, width: str, crowded: bool
+) -> None:
+    for _ in range(together):
+        factories.make_appointment(cast.salon, start=at(10))
+    factories.make_appointment(cast.salon, start=at(12))
+    found = sheet(cast.salon)
+    assert ([column.lanes_class for column in found.columns], found.width) == ([lanes], width)
+    assert found.crowded is crowded  # what no lane is left for would lie under another: then it is a list
+
+
 def test_five_minutes_are_drawn_as_fifteen_and_cover_nobody(cast: Cast) -> None:
     for minute in (0, 5, 10):
         factories.make_appointment(cast.salon, start=at(10, minute), minutes=5)

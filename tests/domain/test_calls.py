@@ -299,6 +299,8 @@ def steps(call: Call) -> list[str]:
 
 
 def test_the_timeline_tells_each_step_once_and_every_transfer(salon: Firm) -> None:
+    aylin = db.session.get_one(Customer, salon.customer.id)
+    transaction(lambda: setattr(aylin, "created_at", NOW - timedelta(days=1)))
     call = record("call_started", from_number=AYLIN)
     transfer = payload("transfer_started")
     for event in ("transfer_started", "transfer_cancelled", "transfer_started", "transfer_bridged"):

@@ -123,11 +123,34 @@ def test_a_row_of_another_branch_is_not_touched(cast: Cast) -> None:
 def test_what_is_over_stands_apart_the_latest_first(cast: Cast) -> None:
     for days in (3, 40, 1):
         factories.make_closure(cast.salon, date=TODAY - timedelta(days=days))
-    factories.make_closure(cast.salon, date=TODAY)
+    factories.make_closure(cast.salon, date=TODAY, reason="Inventur")
     with tenant_scope(cast.salon.id):
         found = closures.past(cast.salon.main.id, TODAY)
     assert [(TODAY - stretch.first).days for stretch in found] == [1, 3, 40]
     assert len(entered(cast.salon)) == 1
+
+
+@pytest.mark.parametrize(
+    ("today", "over", "shown"),
+    [
+        (date(2027, 12, 31), False, True),
+        (date(2028, 1, 1), False, True),  # its last day
+        (date(2028, 1, 2), True, True),
+        (date(2029, 1, 1), True, False),
+    ],
+)
+def test_what_lasts_over_new_year_stays_one_stretch(cast: Cast, today: date, over: bool, shown: bool) -> None:
+    whole = enter(cast.salon, CHRISTMAS)
+    with tenant_scope(cast.salon.id):
+        assert closures.past(cast.salon.main.id, today) == (whole if over else [])
+        assert closures.since_new_year(cast.salon.main.id, today) == (whole if shown else [])
+
+
+def test_the_last_day_that_may_be_entered_is_shown(cast: Cast) -> None:
+    last = TODAY + closures.AHEAD * closures.DAY
+    whole = enter(cast.salon, Wish(last, last))
+    with tenant_scope(cast.salon.id):
+        assert closures.since_new_year(cast.salon.main.id, TODAY) == whole
 
 
 def test_the_list_of_a_year_shows_what_is_entered_instead(cast: Cast) -> None:

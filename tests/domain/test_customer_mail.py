@@ -510,6 +510,22 @@ def test_a_company_cannot_send_without_end(firm: Firm, monkeypatch: pytest.Monke
     assert len(bells) == 2
 
 
+def test_what_waits_for_the_next_day_waits_for_each_customer(firm: Firm, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = factories.make_customer(firm, email="peter@schaefer.example")
+    row = make(firm)
+    ask(firm, row)
+    written(firm)
+    monkeypatch.setattr(customer_mail, "MOST_A_DAY", 1)
+    move(firm, row, HOUR, customer_id=other.id)  # the former customer's cancellation waits
+    written(firm)
+    cancel(firm, row)  # and so does the present one's
+    written(firm)
+    with all_tenants("the test looks at the jobs"):
+        jobs = db.session.scalars(select(OutboxJob).where(OutboxJob.kind == "customer_mail")).all()
+        later = [job.payload for job in jobs if job.status == "pending"]
+    assert {each["customer_id"] for each in later if each["kind"] == "cancellation"} == {firm.customer.id, other.id}
+
+
 def test_one_customer_is_not_written_to_without_end(firm: Firm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(customer_mail, "MOST_TO_ONE", 2)
     for n in range(4):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from portal.db import db, transaction
+from portal.db import db, transaction, utcnow
 from portal.domain import customer_history, customer_search
 from portal.domain.customer_search import Wish
 from portal.domain.search_names import search_name
@@ -80,8 +80,8 @@ def test_a_query_of_signs_finds_nobody_and_breaks_nothing(salon: Any, query: str
 
 def test_the_newest_come_first_and_erased_people_not_at_all(salon: Any) -> None:
     customer(salon, None, "Alt", created_at=NOW - timedelta(days=9))
-    customer(salon, None, "Neu", created_at=NOW + timedelta(days=300))
-    customer(salon, None, "Weg", is_active=False, created_at=NOW + timedelta(days=301))
+    customer(salon, None, "Neu", created_at=utcnow() + timedelta(days=1))  # the cast is as old as this run
+    customer(salon, None, "Weg", is_active=False, created_at=utcnow() + timedelta(days=2))
     assert names()[0] == "Neu"
     assert "Weg" not in names()
 

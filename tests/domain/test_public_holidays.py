@@ -134,9 +134,10 @@ def test_nobody_can_be_booked_on_it_and_no_time_is_free(salon: Firm) -> None:
         with pytest.raises(DomainError) as refused:
             booking_rules.check(plan(salon), LONG_BEFORE)
         assert refused.value.field == "time"
-        assert free_times.on_day(plan(salon), LONG_BEFORE) == []
         booking_rules.check(plan(salon, NOON + timedelta(days=1)), LONG_BEFORE)
-        assert free_times.on_day(plan(salon, NOON + timedelta(days=1)), LONG_BEFORE)
+        branch, asked = db.session.get_one(Branch, salon.main.id), {"start": WOMENS_DAY, "staff_id": salon.stylist.id}
+        found = free_times.search(branch, None, LONG_BEFORE, length=timedelta(minutes=45), shown=1, **asked)
+    assert [day.day for day in found.days] == [WOMENS_DAY + timedelta(days=1)]
 
 
 def test_the_sheet_draws_it_by_its_name(salon: Firm) -> None:

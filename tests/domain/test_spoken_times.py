@@ -92,6 +92,22 @@ def test_a_day_is_the_next_one_of_its_name(said: str, day: date | None) -> None:
     assert spoken_times.read_day(said, MONDAY) == day
 
 
+@pytest.mark.parametrize(
+    ("said", "today", "day"),
+    [
+        ("1. Januar", date(2026, 12, 31), date(2027, 1, 1)),
+        ("31.12.", date(2027, 1, 1), date(2026, 12, 31)),  # yesterday is still meant as yesterday
+        ("30.12.", date(2027, 1, 1), date(2027, 12, 30)),
+        ("29. Februar", date(2027, 12, 30), date(2028, 2, 29)),
+        ("29.2.", date(2028, 2, 29), date(2028, 2, 29)),
+        ("29.2.", date(2026, 2, 3), None),
+        ("29.2.28", date(2026, 2, 3), date(2028, 2, 29)),
+    ],
+)
+def test_a_day_without_its_year_is_found_across_new_year(said: str, today: date, day: date | None) -> None:
+    assert spoken_times.read_day(said, today) == day
+
+
 @given(st.dates(date(2026, 1, 1), date(2030, 12, 31)), st.sampled_from(["de", "en"]))
 def test_every_day_that_the_receptionist_says_is_understood(day: date, language: str) -> None:
     assert spoken_times.read_day(spoken_date(day, language), day - timedelta(days=3)) == day

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from portal.db import db, transaction
 from portal.domain import booking_push, booking_sync, bookings
-from portal.models import Appointment, Booking
-from portal.tenancy import tenant_scope
+from portal.models import Appointment, Booking, OutboxJob
+from portal.tenancy import all_tenants, tenant_scope
 from tests.cast import Cast
 from tests.fake_calcom import FakeCalcom
 from tests.jobs.test_calcom import LATER, LATEST, NOW, START, Desk, booked, desk, sim
@@ -99,6 +100,19 @@ def test_an_appointment_that_is_over_there_can_stand_here_alone(desk: Desk) -> N
         found = booking_sync.sync_of(row)
     assert found is not None
     assert found.state == "alone"
+
+
+def test_ours_is_meant_also_while_an_earlier_push_still_waits(desk: Desk) -> None:
+    desk.move(LATER)
+    desk.hear("bk_2", LATEST, previous_uid="bk_1")
+    desk.sim.bookings["bk_1"] |= {"status": "cancelled", "rescheduledToUid": "bk_2"}
+    desk.sim.put("bk_2", LATEST, rescheduledFromUid="bk_1")
+    desk.do(lambda row: booking_sync.choose(row, "ours", NOW))
+    with all_tenants("the test looks at the job"):
+        (job,) = db.session.scalars(select(OutboxJob).where(OutboxJob.kind == booking_push.PUSH))
+    assert (job.status, job.payload["force"]) == ("pending", True)
+    desk.work()
+    assert (desk.state(), desk.sim.deeds()) == (("synced", "confirmed", LATER), ["reschedule"])
 
 
 def test_a_cancellation_on_both_sides_agrees(desk: Desk) -> None:

@@ -23,6 +23,7 @@ from tests import factories
 from tests.cast import Cast, Firm
 from tests.factories import mails_of as mails
 from tests.factories import stored, within
+from tests.queries import Queries
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -172,6 +173,95 @@ def test_more_hours_take_the_reminder_from_nobody_who_has_booked_in_between(firm
     assert mails(firm) == []
     job.remind(DUE)
     job.remind(DUE + HOUR)
+    assert len(mails(firm)) == 1
+
+
+def raise_hours(firm: Firm, *hours: int, now: datetime) -> None:
+    for each in hours:
+        switch_on(firm, Wishes(reminder=True, hours=each), now=now)
+
+
+def test_what_is_to_be_reminded_of_later_costs_nothing_until_then(cast: Cast) -> None:
+    """A week ahead is chosen: who books three days before waits for the reminder of the last day."""
+    switch_on(cast.salon, Wishes(reminder=True, hours=168))
+    asked = []
+    for _ in range(2):
+        make(cast.salon, START + len(asked) * HOUR, created_at=START - 3 * DAY)
+        with Queries() as queries:
+            job.remind(START - 2 * DAY)
+        asked.append([query for query in queries if "audit" in query])
+    assert asked == [[], []]
+    assert mails(cast.salon) == []
+    job.remind(START - DAY)
+    assert len(mails(cast.salon)) == 1
+
+
+def test_who_was_to_be_reminded_later_still_is_once_more_hours_are_chosen(firm: Firm) -> None:
+    raise_hours(firm, 12, now=DUE - DAY)
+    make(firm, created_at=DUE + 2 * HOUR)  # 22 hours before: its reminder is to come at two in the night, so at eight
+    raise_hours(firm, 24, now=DUE + 3 * HOUR)
+    late = make(firm, START + 2 * HOUR, created_at=DUE + 4 * HOUR)  # booked under the new hours, after their time
+    job.remind(DUE + 4 * HOUR)
+    assert mails(firm) == []
+    for hours in (18, 19, 20):
+        job.remind(DUE + hours * HOUR)
+    assert len(mails(firm)) == 1
+    assert stored(firm, late).reminder_sent_at is None
+
+
+def test_hours_that_go_up_and_down_remind_by_the_last_word(firm: Firm) -> None:
+    raise_hours(firm, 12, now=DUE - DAY)
+    make(firm, created_at=DUE + 2 * HOUR)
+    raise_hours(firm, 24, 4, now=DUE + 3 * HOUR)
+    job.remind(DUE + 19 * HOUR)
+    assert mails(firm) == []
+    job.remind(DUE + 20 * HOUR)
+    assert len(mails(firm)) == 1
+
+
+def test_hours_that_were_raised_are_forgotten_when_nothing_hangs_on_them_any_more(firm: Firm) -> None:
+    raise_hours(firm, 12, 24, 48, now=DUE)
+    with tenant_scope(firm.id):
+        assert [each.hours for each in customer_mail_settings.current().former] == [12, 24]
+    raise_hours(firm, 72, now=DUE + customer_mail_settings.REMEMBERED)
+    with tenant_scope(firm.id):
+        assert [each.hours for each in customer_mail_settings.current().former] == [48]
+    switch_on(firm, Wishes(confirmation=True), now=DUE + 60 * DAY)
+    with tenant_scope(firm.id):
+        assert customer_mail_settings.current().former == ()
+
+
+def give_away(firm: Firm, row: Appointment, when: datetime) -> None:
+    """Another customer takes the appointment at that moment."""
+    other = factories.make_customer(firm, "Ida", "Neu", email="ida@neu.example")
+    move(firm, row, timedelta(0), customer_id=other.id)
+    with tenant_scope(firm.id):
+        written = select(AuditLog).where(AuditLog.model_id == row.id).order_by(AuditLog.id.desc()).limit(1)
+        record = db.session.scalars(written).one()
+        happened(firm, row, record.action, when, record.old_values, record.new_values)  # once more, at that time
+
+
+def test_who_takes_over_an_appointment_is_reminded_too(firm: Firm) -> None:
+    switch_on(firm, Wishes(reminder=True, hours=72))
+    row = make(firm, START + 2 * DAY)
+    job.remind(DUE)
+    assert [mail.recipient for mail in mails(firm)] == ["aylin@demir.example"]
+    give_away(firm, row, DUE + HOUR)
+    job.remind(DUE + 2 * HOUR)  # has agreed to it just now
+    assert len(mails(firm)) == 1
+    for late in (0, 1):
+        job.remind(DUE + 2 * DAY + late * HOUR)
+    assert [mail.recipient for mail in mails(firm)] == ["aylin@demir.example", "ida@neu.example"]
+
+
+def test_who_takes_over_an_appointment_after_its_reminder_is_not_reminded_of_what_was_agreed_just_now(
+    firm: Firm,
+) -> None:
+    row = make(firm)
+    job.remind(DUE)
+    give_away(firm, row, DUE + HOUR)
+    job.remind(DUE + 2 * HOUR)
+    job.remind(DUE + 20 * HOUR)
     assert len(mails(firm)) == 1
 
 

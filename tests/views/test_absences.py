@@ -60,6 +60,8 @@ def test_an_absence_is_entered_changed_and_deleted(owner: PortalClient, cast: Ca
         ({"staff": "987654"}, "staff"),
         ({"kind": "party"}, "kind"),
         ({"first": ""}, "first"),
+        ({"first": "0001-01-01"}, "first"),
+        ({"last": "9999-12-31"}, "last"),
         ({"last": "2020-01-01"}, "last"),
         ({"start": "9"}, "until"),
         ({"start": "x", "until": "10"}, "start"),
@@ -74,6 +76,13 @@ def test_wrong_input_comes_back_beside_its_field(
     assert answer.status_code == 422
     assert f'id="{field}-e"' in answer.text
     assert lines(cast.salon) == []
+
+
+def test_all_that_is_missing_is_said_at_once(owner: PortalClient, cast: Cast) -> None:
+    answer = owner.post(f"{URL}/new", data=form(cast.salon, staff="", first=""))
+    assert answer.status_code == 422
+    assert 'id="staff-e"' in answer.text
+    assert 'id="first-e"' in answer.text
 
 
 def test_appointments_that_fall_into_it_are_counted_and_linked(owner: PortalClient, cast: Cast) -> None:

@@ -243,3 +243,18 @@ def test_the_history_says_what_was_before_and_after(owner: PortalClient, cast: C
     ):
         assert words in said, (words, said)
     assert "Neu" not in said
+
+
+@pytest.mark.parametrize("may_know", [True, False])
+def test_both_versions_name_customers_only_to_who_may_know_them(
+    client: PortalClient, cast: Cast, row: Appointment, may_know: bool
+) -> None:
+    firm, other = cast.salon, factories.make_customer(cast.salon, "Wilhelmine", "Geheimrat")
+    if not may_know:
+        factories.deny(firm, firm.manager, "view_customers")
+    form = opened(client.sign_in(firm.manager), row)
+    answer = send(client, row, form, customer=other.id, version=0)
+    assert answer.status_code == 409
+    for name, initials in (("Aylin Demir", "A. D."), ("Wilhelmine Geheimrat", "W. G.")):
+        assert (name in answer.text) == may_know
+        assert (initials in answer.text) != may_know

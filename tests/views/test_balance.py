@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -432,6 +432,18 @@ def test_an_expired_page_offers_the_same_amount_again(owner: PortalClient, cast:
     assert "amount=33.00" in page
     assert "every 5s" not in page
     assert 'value="33,00"' in owner.get("/balance?amount=33.00").text
+
+
+def test_a_debit_of_a_friday_night_is_not_promised_for_a_saturday(
+    owner: PortalClient, cast: Cast, sim: Simulator
+) -> None:
+    topup = begin(cast.salon)
+    sim.pay(topup.stripe_session_id or "", "sepa_debit")
+    result(owner, topup.id)
+    night = datetime(2037, 1, 16, 23, 30, tzinfo=UTC)  # in Berlin it is Saturday already
+    within(cast.salon, lambda: setattr(db.session.get_one(BalanceTopup, topup.id), "created_at", night))
+    page = result(owner, topup.id)
+    assert ("23.01." in page, "24.01." in page) == (True, False)
 
 
 def test_a_debit_polls_until_it_has_arrived_and_then_stops(owner: PortalClient, cast: Cast, sim: Simulator) -> None:

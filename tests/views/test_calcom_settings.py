@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,12 +16,13 @@ from portal.db import db
 from portal.domain import appointments, bookings
 from portal.domain.slots import plan_of
 from portal.domain.told import Person, Told
-from portal.models import Appointment, AuditLog, Booking, CalcomEventType, Company, Staff
+from portal.models import Appointment, AuditLog, Booking, CalcomEventType, Company, Service, Staff
 from portal.tenancy import all_tenants, tenant_scope
 from tests import factories
 from tests.cast import Cast, Firm
 from tests.conftest import PortalClient
 from tests.fake_calcom import FakeCalcom, create_fake_calcom, session_for
+from tests.pages import parse
 
 KEY = "cal_live_0123456789"
 NOW = datetime(2037, 3, 1, 9, 0, tzinfo=UTC)
@@ -198,6 +200,31 @@ def test_a_number_that_is_none_is_refused(owner: PortalClient, cast: Cast, user:
         assert db.session.get_one(Staff, cast.salon.stylist.id).calcom_user_id == 501
 
 
+def test_what_is_wrong_stands_in_its_row_with_what_was_typed(owner: PortalClient, cast: Cast) -> None:
+    person = cast.salon.colleague
+    answer = owner.post("/settings/calcom/staff", data={"staff": person.id, "user": "501x"})
+    row = parse(answer.text).one(f"#person-{person.id}")
+    field = row.one("input[name=user]")
+    assert (field["value"], field["aria-invalid"], "autofocus" in field) == ("501x", "true", True)
+    assert row.one("#" + field["aria-describedby"]).text
+    assert "open" in row.one("details")
+    assert len(parse(answer.text).select("#people details[open]")) == 1
+
+
+def test_a_service_of_another_branch_is_refused_beside_the_choice(owner: PortalClient, cast: Cast) -> None:
+    firm = cast.salon
+    factories.save(
+        firm, CalcomEventType(company_id=firm.id, calcom_event_type_id=4999, name="Bart", duration_minutes=30)
+    )
+    data = {"kind": "4999", "branch": firm.other.id, "service": firm.cut.id}
+    factories.within(firm, lambda: setattr(db.session.get_one(Service, firm.cut.id), "branch_id", firm.main.id))
+    row = parse(owner.post("/settings/calcom/event-types", data=data).text).one("#kind-4999")
+    assert row.one("select[name=service]")["aria-describedby"] == "service-4999-e"
+    assert [each["value"] for each in row.select("option[selected]")] == [str(firm.other.id), str(firm.cut.id)]
+    data["branch"] = firm.main.id
+    assert owner.post("/settings/calcom/event-types", data=data).location.endswith("/settings/calcom#kind-4999")
+
+
 def test_another_companys_people_branches_and_services_cannot_be_chosen(owner: PortalClient, cast: Cast) -> None:
     theirs = cast.praxis
     assert owner.post("/settings/calcom/staff", data={"staff": theirs.stylist.id, "user": "9"}).status_code == 422
@@ -304,6 +331,18 @@ def test_ours_is_kept_with_one_click(owner: PortalClient, cast: Cast, apart: int
     assert answer.status_code == 200
     assert "Wird an Cal.com gesendet" in answer.text
     assert row(cast.salon, apart).start_time == LATER
+
+
+def test_what_is_over_at_cal_com_is_said_to_stand_here_alone(owner: PortalClient, cast: Cast, apart: int) -> None:
+    def call_off() -> None:
+        for booking in db.session.scalars(select(Booking).where(Booking.status == "ACCEPTED")):
+            booking.status = "CANCELLED"
+
+    factories.within(cast.salon, call_off)
+    answer = owner.htmx("POST", f"/appointments/{apart}/sync", data={"choice": "ours"})
+    said = json.loads(answer.headers["HX-Trigger"])["toast"]["message"]
+    assert said.startswith("Steht nur hier")
+    assert "gesendet" not in answer.text
 
 
 def test_who_has_seen_an_older_version_is_told(owner: PortalClient, cast: Cast, apart: int) -> None:

@@ -110,6 +110,35 @@ def test_a_week_stands_day_by_day(owner: PortalClient, cast: Cast) -> None:
     assert text.count('class="appt ') == 2
 
 
+def test_a_column_says_how_many_stand_side_by_side(owner: PortalClient, cast: Cast) -> None:
+    for _ in range(3):
+        factories.make_appointment(cast.salon, start=at(10))
+    text = page(owner, DAY)
+    assert 'class="lane lanes-3 rows-' in text
+    assert "cal-mid" in text
+
+
+def test_a_full_week_offers_its_days_and_an_empty_one_does_not(owner: PortalClient, cast: Cast) -> None:
+    week = "/calendar?view=week&date=2027-03-09"
+    assert 'href="#md2027-03-09"' not in page(owner, week)
+    for hour in range(8, 19):
+        factories.make_appointment(cast.salon, start=at(hour))
+    text = page(owner, week)
+    assert 'href="#md2027-03-09"' in text
+    assert 'id="md2027-03-09"' in text
+
+
+def test_a_long_day_leads_on_to_who_comes_next(
+    owner: PortalClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.views.calendar.utcnow", lambda: at(13, 15))
+    rows = [factories.make_appointment(cast.salon, start=at(hour)) for hour in range(8, 16)]
+    text = page(owner, DAY)
+    assert [row.id for row in rows if f'href="#row-{row.id}"' in text] == [rows[5].id]
+    monkeypatch.setattr("portal.views.calendar.utcnow", lambda: at(8, 15))
+    assert 'href="#row-' not in page(owner, DAY)
+
+
 def test_texts_are_escaped(owner: PortalClient, cast: Cast) -> None:
     customer = factories.make_customer(cast.salon, "<b>Bold</b>", "Tables'); --")
     factories.make_appointment(cast.salon, start=at(9), customer_id=customer.id, customer_notes="<script>x</script>")

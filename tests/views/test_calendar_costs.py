@@ -68,7 +68,8 @@ def _apart(firm: Firm, start: int, count: int) -> Iterator[Any]:
         db.session.flush()
         there = {"starts_at": at + timedelta(hours=1), "ends_at": at + timedelta(hours=2), "status": "ACCEPTED"}
         facts = {"provider": "calcom", "external_uid": f"bk_{number}", "sync_status": "conflict"}
-        yield Booking(company_id=firm.id, appointment_id=row.id, **facts, **there)
+        host = {"organizer": {"id": 7000 + number, "email": f"host-{number}@example.org"}}
+        yield Booking(company_id=firm.id, appointment_id=row.id, raw_payload=host, **facts, **there)
 
 
 PAGES: dict[str, Callable[[Firm, int, int], Iterator[Any]]] = {

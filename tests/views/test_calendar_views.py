@@ -220,6 +220,7 @@ def test_the_list_goes_back_as_pages_and_as_parts(owner: PortalClient, cast: Cas
 
 def test_an_empty_list_says_so(owner: PortalClient) -> None:
     assert "Hier sind keine Termine" in page(owner, LIST)
+    assert "Termine ab Samstag, 9. Juni 2035" in page(owner, "/calendar?view=list&date=2035-06-09")
     assert "Kein Termin mit „&lt;b&gt;“" in page(owner, f"{LIST}&q=<b>")
     assert "Frühere Termine gibt es nicht" in page(owner, f"{LIST}&to=1000-1")
 

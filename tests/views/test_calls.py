@@ -212,10 +212,10 @@ def test_odd_calls_look_right(client: PortalClient, salon: Firm) -> None:
     assert "Hung up" in row(hidden)
     assert "Outgoing" in row(unanswered)
     assert "Not reached" in row(unanswered)
-    assert "0:00" not in row(unanswered)
+    assert "0:00" not in row(unanswered).split()  # the time of day may be 10:00
     assert "+43 1 5880400" in row(abroad)
     assert "2:00:12" in row(long)
-    assert "0:01" in row(blink)
+    assert "0:01" in row(blink).split()
     assert "Failed" in row(broken)
 
 

@@ -7,15 +7,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import select
 
-from portal.db import db
+from portal.db import db, utcnow
 from portal.domain import closures, public_holidays
 from portal.domain.closures import Stretch
 from portal.domain.public_holidays import Place
-from portal.models import Branch, PortalUserBranch, WorkingHours
+from portal.models import Branch, BranchClosure, PortalUserBranch, WorkingHours
 from portal.tenancy import tenant_scope
 from tests import factories
 from tests.cast import Cast, Firm
+from tests.clock import clock_ahead
 from tests.conftest import PortalClient
 from tests.pages import parse
 
@@ -34,8 +36,19 @@ def entered(firm: Firm) -> list[Stretch]:
         return closures.stretches(firm.main.id, TODAY - timedelta(days=400))
 
 
+def ids_of(firm: Firm) -> list[int]:
+    with tenant_scope(firm.id):
+        return list(db.session.scalars(select(BranchClosure.id).order_by(BranchClosure.date)))
+
+
 def form(firm: Firm, **values: Any) -> dict[str, Any]:
     return {"branch": firm.main.id, "first": SOON.isoformat(), "kind": "closed", "reason": "Ausflug"} | values
+
+
+def opened(client: PortalClient, stretch: Stretch) -> dict[str, Any]:
+    """What the form that changes an entry carries along."""
+    page = parse(client.get(f"{URL}?edit={stretch.id}").text)
+    return {name: page.one(f"#entry input[name={name}]")["value"] for name in ("instead_of", "shown")}
 
 
 def observe(firm: Firm, country: str, region: str) -> None:
@@ -54,7 +67,7 @@ def test_a_range_of_days_is_entered_shown_changed_and_deleted(owner: PortalClien
     assert "Ausflug · 9 Tage" in owner.get(URL).text
     page = parse(owner.get(f"{URL}?edit={stretch.id}").text)
     assert page.one("input[name=first]")["value"] == SOON.isoformat()
-    owner.post(URL, data=form(firm, instead_of=page.one("input[name=instead_of]")["value"], reason="Inventur"))
+    owner.post(URL, data=form(firm, **opened(owner, stretch), reason="Inventur"))
     (stretch,) = entered(firm)
     assert (stretch.length, stretch.reason) == (1, "Inventur")
     assert owner.post(f"{URL}/{stretch.id}/delete").status_code == 303
@@ -65,6 +78,8 @@ def test_other_hours_with_a_break(owner: PortalClient, cast: Cast) -> None:
     spans = {"kind": "open", "opens": ["09:00", "14:00"], "closes": ["12:00", "16:00"]}
     added = parse(owner.post(URL, data=form(cast.salon, do="add", **spans)).text)
     assert len(added.select("input[name=opens]")) == 3
+    assert added.one("[autofocus]")["id"] == "opens-2"
+    assert parse(owner.get(URL).text).select("[autofocus]") == []
     owner.post(URL, data=form(cast.salon, **spans))
     (stretch,) = entered(cast.salon)
     assert stretch.spans == ((time(9), time(12)), (time(14), time(16)))
@@ -98,6 +113,35 @@ def test_a_day_that_is_taken_names_what_is_there(owner: PortalClient, cast: Cast
     assert answer.status_code == 422
     assert "Ausflug" in answer.text
     assert len(entered(cast.salon)) == 1
+
+
+def test_an_entry_that_somebody_else_has_changed_meanwhile_is_not_lost(owner: PortalClient, cast: Cast) -> None:
+    firm = cast.salon
+    owner.post(URL, data=form(firm))
+    (stretch,) = entered(firm)
+    stale = opened(owner, stretch)
+    owner.post(URL, data=form(firm, **stale, reason="Inventur"))
+    late = form(firm, **stale, first=(SOON + timedelta(days=1)).isoformat(), reason="Umbau")
+    answer = owner.post(URL, data=late)
+    page = parse(answer.text)
+    assert (answer.status_code, "Inventur" in answer.text) == (409, True)
+    assert (page.one("input[name=reason]")["value"], page.one("input[name=instead_of]")["value"]) == ("Umbau", "")
+    owner.post(f"{URL}/{entered(firm)[0].id}/delete", data={"shown": stale["shown"]})
+    assert owner.post(URL, data=late | {"instead_of": ""}).status_code == 303
+    assert [stretch.reason for stretch in entered(firm)] == ["Inventur", "Umbau"]
+
+
+def test_company_holidays_over_new_year_are_deleted_as_a_whole(owner: PortalClient, cast: Cast) -> None:
+    days = [date(2036, 12, 29) + timedelta(days=offset) for offset in range(7)]
+    for day in days:
+        factories.make_closure(cast.salon, date=day, reason="Betriebsferien")
+    with clock_ahead(datetime(2037, 1, 2, 9, tzinfo=UTC) - utcnow()):
+        page = parse(owner.get(URL).text)
+        delete = page.one("form[action^=/settings/closures/][method=post] input[name=shown]")
+        assert "Betriebsferien · 7 Tage" in page.one("#closures").text
+        action = page.one(f"form[action^=/settings/closures/{ids_of(cast.salon)[0]}/]")["action"]
+        owner.post(action, data={"shown": delete["value"]})
+    assert ids_of(cast.salon) == []
 
 
 def test_appointments_on_the_day_are_named_first(owner: PortalClient, cast: Cast) -> None:

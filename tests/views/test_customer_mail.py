@@ -10,9 +10,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import update
 
+from portal.clients.mail import MailError
 from portal.db import db, utcnow
 from portal.domain import customer_mail, customer_mail_page, customer_mail_settings
+from portal.domain import mail as outgoing
 from portal.domain.customer_mail_settings import KINDS, Wishes
+from portal.jobs import customer_mail as letters
 from portal.jobs import mail as mail_job
 from portal.jobs import worker
 from portal.models import Appointment, Company, Customer, EmailOutbox
@@ -142,6 +145,20 @@ def test_a_sample_goes_to_the_person_who_asks_and_to_nobody_else(
         assert customer_mail.still_true(key, firm.owner.email, utcnow())
 
 
+def test_a_sample_leaves_alone_what_is_being_typed_beside_it(client: PortalClient, firm: Firm) -> None:
+    client.sign_in(firm.owner)
+    answer = client.htmx("POST", f"{PAGE}/sample", data={"kind": "reminder"})
+    assert (answer.status_code, answer.text, "HX-Redirect" in answer.headers) == (200, "", False)
+    assert firm.owner.email in answer.headers["HX-Trigger"]
+
+
+def test_a_mail_about_a_cancellation_speaks_of_an_appointment_that_was(client: PortalClient, firm: Firm) -> None:
+    client.sign_in(firm.owner)
+    text = {kind: client.get(f"{PAGE}/preview?kind={kind}").text for kind in ("cancellation", "reminder")}
+    assert "hatten." in text["cancellation"]
+    assert "haben." in text["reminder"]
+
+
 # ---- Asked at the forms -----------------------------------------------------------------------------------------
 
 
@@ -253,6 +270,60 @@ def test_the_appointment_says_what_was_sent_and_when_the_reminder_comes(desk: Po
     assert f"/appointments/{row.id}/tell" not in page
     desk.post(f"/appointments/{row.id}/tell")
     assert [one.id for one in mails(firm)] == [mail.id]
+
+
+def give_up(firm: Firm) -> None:
+    """The mail server refuses every mail until we give up."""
+    within(firm, lambda: db.session.execute(update(EmailOutbox).values(attempts=outgoing.MAX_ATTEMPTS - 1)))
+    mail_job.send_due(utcnow())
+
+
+class Refuses:
+    def send(self, mail: Any) -> None:
+        raise MailError("away")
+
+
+def test_a_mail_that_could_not_be_delivered_can_be_sent_again(
+    desk: PortalClient, firm: Firm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = make(firm)
+    desk.post(f"/appointments/{row.id}/tell")
+    assert len(mails(firm)) == 1
+    with monkeypatch.context() as away:
+        away.setattr(mail_job, "mailer", lambda url, folder: Refuses())
+        give_up(firm)
+    page = desk.get(f"/appointments/{row.id}").text
+    assert "Bestätigung konnte nicht an aylin@demir.example zugestellt werden" in page
+    assert f'action="/appointments/{row.id}/tell"' in page
+    desk.post(f"/appointments/{row.id}/tell")
+    mails(firm)
+    mail_job.send_due(utcnow())
+    assert [mail.status for mail in mails(firm)] == ["failed", "sent"]
+    assert f'action="/appointments/{row.id}/tell"' not in desk.get(f"/appointments/{row.id}").text
+
+
+def test_so_can_a_reminder_whose_appointment_has_been_confirmed(
+    desk: PortalClient, firm: Firm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = make(firm)
+    desk.post(f"/appointments/{row.id}/tell")
+    assert len(mails(firm)) == 1
+    mail_job.send_due(utcnow())
+    letters.remind(noon(2))
+    with monkeypatch.context() as away:
+        away.setattr(mail_job, "mailer", lambda url, folder: Refuses())
+        give_up(firm)
+    assert "Die Erinnerung konnte nicht zugestellt werden." in desk.get(f"/appointments/{row.id}").text
+    letters.remind(noon(2) + timedelta(minutes=2))  # by itself it is not tried for ever
+    assert len(mails(firm)) == 2
+    for _again in range(2):
+        desk.post(f"/appointments/{row.id}/tell")
+        mails(firm)
+        mail_job.send_due(utcnow())
+    assert [(mail.status, mail.subject[:10]) for mail in mails(firm)][1:] == [
+        ("failed", "Erinnerung"),
+        ("sent", "Erinnerung"),
+    ]
 
 
 def test_after_a_drop_that_told_nobody_the_appointment_offers_it(desk: PortalClient, firm: Firm) -> None:

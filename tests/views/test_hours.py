@@ -83,6 +83,21 @@ def test_spans_are_added_and_removed_without_saving(owner: PortalClient, cast: C
     assert dropped.one("input[name=shown]")["value"] == Plan().digest
 
 
+def test_typing_goes_on_in_the_row_that_was_added_or_is_left(owner: PortalClient, cast: Cast) -> None:
+    def focused(do: str) -> list[str]:
+        return [each["id"] for each in parse(owner.post(URL, data=form(cast.salon, do=do)).text).select("[autofocus]")]
+
+    assert [focused(do) for do in ("add-1", "add-7", "drop-1-0", "drop-1-1")] == [
+        ["opens1-2"],
+        ["opens7-0"],
+        ["opens1-0"],
+        ["opens1-0"],
+    ]
+    alone = form(cast.salon, do="drop-1-0", opens1=["09:00"], closes1=["12:30"])
+    assert parse(owner.post(URL, data=alone).text).one("[autofocus]")["id"] == "add-1"
+    assert parse(owner.get(URL).text).select("[autofocus]") == []
+
+
 def test_monday_is_copied_to_other_days(owner: PortalClient, cast: Cast) -> None:
     page = parse(owner.post(URL, data=form(cast.salon, do="copy", source="1", target=["2", "5"])).text)
     assert [typed(page, f"opens{day}") for day in (2, 3, 5)] == [["09:00", "13:00"], [], ["09:00", "13:00"]]

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from portal.db import db, transaction, utcnow
-from portal.domain import heartbeat, operator, stats
+from portal.domain import heartbeat, ledger, operator, stats
 from portal.models import (
     AuditLog,
     BalanceTopup,
@@ -23,6 +23,7 @@ from portal.models import (
 )
 from portal.tenancy import all_tenants
 from portal.webhooks import inbox
+from tests import factories
 from tests.cast import Cast
 from tests.conftest import PortalClient
 from tests.queries import Queries
@@ -113,6 +114,7 @@ def row(**values: Any) -> operator.CompanyRow:
     good = {
         "id": 1, "tenant_id": "x", "name": "X", "is_active": True, "available": Decimal(50), "threshold": Decimal(10),
         "rate": None, "branches": 1, "calls": 1, "last_event_at": utcnow(), "refused": 0, "stuck": 0,
+        "has_moved": True,
     }  # fmt: skip
     return operator.CompanyRow(**(good | values))
 
@@ -125,6 +127,9 @@ def row(**values: Any) -> operator.CompanyRow:
         ({"refused": 1, "available": Decimal(0)}, "refused"),
         ({"available": Decimal(0)}, "used_up"),
         ({"available": None}, "used_up"),
+        ({"available": Decimal(0), "has_moved": False}, "unfunded"),
+        ({"available": None, "has_moved": False}, "unfunded"),
+        ({"available": Decimal(-1), "has_moved": False}, "used_up"),
         ({"stuck": 2, "available": Decimal(5)}, "stuck"),
         ({"available": Decimal(5)}, "low"),
         ({"last_event_at": None}, "silent"),
@@ -141,10 +146,24 @@ def test_every_state_has_its_word(app: Any) -> None:
         module = macros.make_module({"may": lambda _permission: True})
         words = {
             str(module.company_pill(state, row(stuck=2)))
-            for state in ("ok", "inactive", "refused", "used_up", "stuck", "low", "silent", "quiet")
+            for state in ("ok", "inactive", "refused", "used_up", "unfunded", "stuck", "low", "silent", "quiet")
         }
-        assert len(words) == 8
+        assert len(words) == 9
         assert len({str(module.event_pill(status)) for status in operator.STATUSES}) == len(operator.STATUSES)
+
+
+def test_who_never_had_money_has_used_up_none(desk: PortalClient, cast: Cast) -> None:
+    """Until the first movement, whatever it was."""
+
+    def praxis() -> str:
+        row = next(row for row in operator.companies("Praxis", "", utcnow()).rows if row.id == cast.praxis.id)
+        return row.state(utcnow())
+
+    assert praxis() == "unfunded"
+    assert "Noch kein Guthaben" in desk.get("/operator?q=Praxis").text
+    call = factories.make_call(cast.praxis)
+    factories.within(cast.praxis, lambda: ledger.charge(db.session.merge(call), call.started_at))
+    assert praxis() == "used_up"
 
 
 @pytest.mark.parametrize("query", ["Praxis", "praxis", "prax"])

@@ -246,6 +246,16 @@ def test_only_what_has_changed_is_shown(owner: PortalClient, cast: Cast) -> None
     assert f"date=2027-03-09&amp;branch={firm.main.id}" in text
 
 
+def test_what_only_takes_longer_has_not_moved(owner: PortalClient, cast: Cast) -> None:
+    longer = factories.make_appointment(cast.salon, start=at(9))
+    sheet = factories.make_day_print(cast.salon, TUESDAY)
+    put(cast.salon, longer, end_time=at(10, 15))
+    text = page(owner, f"/calendar/changes/{sheet.code}")
+    assert "09:00–10:15" in text
+    assert "Geändert" in text
+    assert "Verschoben" not in text
+
+
 def test_nothing_has_changed_is_an_answer(owner: PortalClient, cast: Cast) -> None:
     factories.make_appointment(cast.salon, start=at(9))
     sheet = factories.make_day_print(cast.salon, TUESDAY)

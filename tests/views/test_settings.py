@@ -32,12 +32,40 @@ def sealed(page: str) -> str:
     return found[1] if found else ""
 
 
-def test_the_hub_leads_only_to_pages_that_open(client: PortalClient, cast: Cast) -> None:
-    client.sign_in(cast.salon.owner)
-    page = client.get("/settings").text
-    links = re.findall(r'<a href="([^"#]+)', page[page.index('class="card hub"') :].partition("</nav>")[0])
-    assert len(links) > 4
+OF_MANAGERS = ["/settings/hours", "/settings/closures", "/settings/absences", "/calendar/feeds"]
+OF_OWNERS = [
+    *OF_MANAGERS[:3],
+    "/settings/calcom",
+    "/settings/privacy",
+    "/balance/limits",
+    "/notifications#preferences",
+    "/settings/customer-mail",
+    "/calendar/feeds",
+    "/balance/billing-details",
+]
+
+
+def hub(page: str) -> list[str]:
+    return re.findall(r'<a href="([^"]+)', page[page.index('class="card hub"') :].partition("</nav>")[0])
+
+
+@pytest.mark.parametrize(("role", "places"), [("owner", OF_OWNERS), ("manager", OF_MANAGERS)])
+def test_the_hub_leads_to_what_its_reader_may_open(
+    client: PortalClient, cast: Cast, role: str, places: list[str]
+) -> None:
+    client.sign_in(cast.salon.users[role])
+    links = hub(client.get("/settings").text)
+    assert links == places
     assert {client.get(link).status_code for link in links} == {200}
+    row = factories.make_appointment(cast.salon)
+    factories.make_booking(cast.salon, row, sync_status="conflict")
+    assert hub(client.get("/settings").text) == [*places[:3], "/appointments/out-of-step", *places[3:]]
+
+
+@pytest.mark.parametrize("role", ["staff", "bookkeeper", "operator"])
+def test_the_hub_is_not_for_everybody(client: PortalClient, cast: Cast, role: str) -> None:
+    user = cast.operator if role == "operator" else cast.salon.users[role]
+    assert client.sign_in(user).get("/settings").status_code == 403
 
 
 @pytest.mark.parametrize(

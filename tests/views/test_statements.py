@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -15,12 +16,21 @@ from portal.db import utcnow
 from portal.domain import movements
 from portal.domain.statement import Month
 from tests.cast import Cast
+from tests.clock import clock_ahead
 from tests.conftest import PortalClient
 from tests.queries import Queries
 from tests.statements import ZONE, give, noon, talk
 
-THIS = Month.of(utcnow(), ZONE)
+NOW = utcnow()
+THIS = Month.of(NOW, ZONE)
 LAST = THIS.later(-1)
+
+
+@pytest.fixture(autouse=True)
+def this_month() -> Iterator[None]:
+    """The portal's too, should a run go on over the end of it."""
+    with clock_ahead(NOW - utcnow()):
+        yield
 
 
 @pytest.fixture
@@ -87,7 +97,7 @@ def test_the_paper_and_the_file_of_a_month_tell_the_same(owner: PortalClient, ca
 
 
 def test_the_running_month_is_marked_in_both(owner: PortalClient, cast: Cast) -> None:
-    talk(cast.salon, utcnow())
+    talk(cast.salon, NOW)
     assert "Vorläufig" in printed(owner.get(f"/balance/statements/{THIS.key}.pdf"))
     assert table(owner.get(f"/balance/statements/{THIS.key}.csv"))[-1][2] == "Stand bisher"
 

@@ -197,6 +197,15 @@ def test_the_counter_does_nothing_else(staff: PortalClient, cast: Cast, action: 
     assert arrived(cast, row) is None
 
 
+@pytest.mark.parametrize("status", ["confirmed", "completed", "no_show", "cancelled"])
+def test_the_counter_takes_nothing_back_but_an_arrival(staff: PortalClient, cast: Cast, status: str) -> None:
+    row = factories.make_appointment(cast.salon, start=at(9), status=status)
+    assert staff.htmx("POST", address(row), data=tap(row, "back")).status_code == 409
+    db.session.rollback()
+    with tenant_scope(cast.salon.id):
+        assert db.session.get_one(Appointment, row.id, populate_existing=True).status == status
+
+
 def test_a_tap_on_what_has_changed_meanwhile_says_so_and_shows_how_it_stands(staff: PortalClient, cast: Cast) -> None:
     row = factories.make_appointment(cast.salon, start=at(9), version=3)
     row.version = 2

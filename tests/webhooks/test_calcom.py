@@ -464,6 +464,13 @@ def test_an_emoji_that_was_cut_in_half_loses_no_booking(client: PortalClient, ca
     assert only_one(cast.salon).status == "confirmed"
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 20, "\u0663" * 5000, "12x", 2**31, -1, True, 1.5])
+def test_what_is_no_number_names_nobody_and_loses_no_booking(client: PortalClient, cast: Cast, number: Any) -> None:
+    answer = post(client, cast.salon, event("created", organizer={"id": number}, bookingId=number, eventTypeId=number))
+    assert answer.get_json()["status"] == "done"
+    assert only_one(cast.salon).staff_id is None
+
+
 @pytest.mark.parametrize("start", ["0001-01-01T00:00:00+14:00", "9999-12-31T20:00:00Z"])
 def test_a_time_beyond_all_clocks_is_parked(client: PortalClient, cast: Cast, start: str) -> None:
     body = event("created", startTime=start, endTime=start.replace(":00:00", ":30:00"))
