@@ -147,7 +147,6 @@ def _changes_context(since: Since) -> dict[str, Any]:
     return {
         "since": since,
         "names": may(Permission.VIEW_CUSTOMERS),
-        "initials": discreet.initials,
         "code": day_prints.shown(since.code),
         "print_url": url_for("day_prints.sheet", **day),
         "day_url": url_for("calendar.index", view="day", **day),
