@@ -16,9 +16,11 @@ from tests.servers import MariaDB, mariadb_programs
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 60  # seconds; only reached when something is wrong
+# What is started in the background by a shell ignores Ctrl-C, and so do its children: the owner must not.
 OWNER = """
-import time
+import signal, time
 from tests.servers import MariaDB
+signal.signal(signal.SIGINT, signal.default_int_handler)
 server = MariaDB().start()
 print(server.folder, server._guard.pid, flush=True)
 time.sleep(60)
