@@ -94,8 +94,8 @@ def _guard(state: ORMExecuteState) -> None:
         if tables.all:
             raise TenantError(f"no company is set, but the statement touches {', '.join(sorted(tables.all))}")
         return
-    for name in tables.plain - _named(state.statement, scope):
-        raise TenantError(f"a Core statement on {name} must name the company it is for")
+    if (plain := tables.plain) and (unnamed := plain - _named(state.statement, scope)):
+        raise TenantError(f"a Core statement on {min(unnamed)} must name the company it is for")
     state.statement = state.statement.options(_criterion(scope))
 
 
