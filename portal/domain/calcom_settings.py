@@ -126,7 +126,10 @@ def set_team(team_id: str) -> None:
     if team_id and not (team_id.isdecimal() and len(team_id) < 10):
         raise DomainError(_("The number of a team consists of digits only."), "team")
     company = _company(lock=True)
-    company.calcom_team_id = team_id or None
+    before, company.calcom_team_id = company.calcom_team_id, team_id or None
+    if company.calcom_team_id != before:
+        told = {"calcom_team_id": before}, {"calcom_team_id": company.calcom_team_id}
+        audit.record("calcom.team_set", company, old=told[0], new=told[1], company_id=company.id)
 
 
 def note_check(now: datetime, who: str = "", problem: str = "", words: str = "") -> None:

@@ -37,7 +37,7 @@ def move(appointment_id: int) -> Response:
         if _is_drop():
             _stay_in_branch(row, form.staff.data)
         start, end = booking_desk.times_of(form, timetable.zone_of(row.branch), length, row.start_time)
-        transaction(lambda: _move(row, start, end, form))
+        moved = transaction(lambda: _move(row, start, end, form))
     except SlotTaken as taken:
         pages.put(form, taken, "time")
         return _asked(appointment_id, form, taken.taken)
@@ -46,7 +46,7 @@ def move(appointment_id: int) -> Response:
     except DomainError as error:
         pages.put(form, error, "time")
         return _refused(appointment_id, form)
-    return _moved(appointment_id)
+    return _told(appointment_id, moved)
 
 
 def _stay_in_branch(row: Appointment, staff_id: int | None) -> None:
@@ -62,7 +62,8 @@ def _stay_in_branch(row: Appointment, staff_id: int | None) -> None:
         )
 
 
-def _move(row: Appointment, start: datetime, end: datetime, form: MoveForm) -> None:
+def _move(row: Appointment, start: datetime, end: datetime, form: MoveForm) -> bool:
+    """Whether it stands differently now."""
     now, before = utcnow(), slots.plan_of(row)
     moved = appointments.move(
         row,
@@ -76,6 +77,7 @@ def _move(row: Appointment, start: datetime, end: datetime, form: MoveForm) -> N
     # Nothing is asked when a box is dropped: what is easily done by mistake tells nobody. The appointment offers it.
     if form.tell.data:
         customer_mail.tell_change(moved, before, now)
+    return slots.plan_of(moved) != before
 
 
 # ---- Answers ----------------------------------------------------------------------------------------------------
@@ -85,11 +87,12 @@ def _is_drop() -> bool:
     return wants_part() and request.form.get("part") == "drop"
 
 
-def _moved(appointment_id: int) -> Response:
+def _told(appointment_id: int, moved: bool) -> Response:
+    message = _("The appointment has been moved.") if moved else _("The appointment stands there already.")
     if not _is_drop():
-        return pages.done(appointment_id, _("The appointment has been moved."))
+        return pages.done(appointment_id, message)
     url = url_for("appointments.show", appointment_id=appointment_id)
-    said = {"message": _("The appointment has been moved."), "kind": "ok", "url": url, "label": _("Take a look")}
+    said = {"message": message, "kind": "ok", "url": url, "label": _("Take a look")}
     return trigger(Response(status=204), pages.CHANGED, toast=said)
 
 

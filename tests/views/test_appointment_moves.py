@@ -63,6 +63,16 @@ def test_a_box_dropped_on_another_time_moves_there_and_the_sheet_is_told(owner: 
     assert (found.start_time, found.end_time, found.staff_id) == (at(11, 15), at(11, 55), cast.salon.stylist.id)
 
 
+def test_what_is_put_where_it_stands_is_not_said_to_have_moved(owner: PortalClient, cast: Cast) -> None:
+    row = factories.make_appointment(cast.salon, start=at(9))
+    assert said(drop(owner, row, at(9))) == "Der Termin steht schon dort."
+    data = {"date": DAY.isoformat(), "time": "09:00", "staff": row.staff_id, "version": 1}
+    page = owner.post(f"/appointments/{row.id}/move", data=data, follow_redirects=True).text
+    assert "Der Termin steht schon dort." in page
+    assert "Der Termin ist verschoben." not in page
+    assert now_of(cast.salon, row).version == 1
+
+
 def test_a_box_dropped_in_another_column_goes_to_that_person_or_to_nobody(owner: PortalClient, cast: Cast) -> None:
     firm, row = cast.salon, factories.make_appointment(cast.salon, start=at(9))
     names = {"first_name": "Ida", "last_name": "Holm"}

@@ -272,8 +272,13 @@ def test_event_types_are_fetched_and_what_they_mean_stays(owner: PortalClient, c
         {"id": "nonsense"},
     ]
     assert owner.post("/settings/calcom/fetch", data={"team": "12"}).status_code == 303
+    assert owner.post("/settings/calcom/fetch", data={"team": "12"}).status_code == 303
     assert ("GET", "/v2/teams/12/event-types", None) in sim.asked
     with tenant_scope(cast.salon.id):
+        told = db.session.scalars(select(AuditLog).where(AuditLog.action == "calcom.team_set")).all()
+        assert [(record.old_values, record.new_values) for record in told] == [
+            ({"calcom_team_id": None}, {"calcom_team_id": "12"})
+        ]
         found = {kind.calcom_event_type_id: kind for kind in db.session.scalars(select(CalcomEventType))}
     assert set(found) == {4101, 4200}
     assert (found[4101].name, found[4101].duration_minutes) == ("Damenhaarschnitt lang", 60)
