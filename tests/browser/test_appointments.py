@@ -237,6 +237,8 @@ def test_the_panel_follows_what_others_do_and_keeps_what_is_typed(
     expect(panel).to_contain_text("So wollten Sie es")
     expect(panel.locator("[name=words]")).to_have_value("Hat sich den Fuß ver")
     panel.locator("details[id^=cancel] button").click()
+    expect(panel.locator("details[id^=cancel]")).to_have_count(0)  # the word alone stands in the question already
     expect(panel).to_contain_text("Storniert")
+    expect(panel.locator("h2").first).to_be_focused()
     page.keyboard.press("Escape")
     expect(box(page, "Zora").locator("a")).to_be_focused()
