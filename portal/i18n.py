@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -62,6 +63,11 @@ def language() -> str:
 def zone() -> ZoneInfo:
     """The time zone in force now."""
     return ZoneInfo(select_timezone())
+
+
+def local_day(moment: datetime) -> date:
+    """The day on which an instant falls in the zone in force."""
+    return moment.astimezone(zone()).date()
 
 
 def set_zone(name: str | None) -> None:

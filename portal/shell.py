@@ -11,7 +11,7 @@ from flask import Flask, g, has_request_context, request
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from portal import formats, i18n, navigation, settings
+from portal import i18n, navigation, settings
 from portal.db import utcnow
 from portal.domain import audit, followup_queue, identity, notifications, operator, overview, reconciliation, stats
 from portal.extensions import login
@@ -94,7 +94,7 @@ def full_frame() -> Shell:
     chip = overview.balance_chip(local_today()) if may(Permission.VIEW_BALANCE) else None
     light = overview.pipeline() if may(Permission.VIEW_CALLS) else None
     nav = navigation.navigation(menu_counts()) if may(Permission.VIEW_CALLS) else shell.nav
-    bell = notifications.bell(current_user.id, utcnow(), formats.local_day(utcnow(), i18n.zone()))
+    bell = notifications.bell(current_user.id, utcnow(), i18n.local_day(utcnow()))
     return replace(shell, nav=nav, balance_chip=chip, pipeline=light, bell=bell)
 
 

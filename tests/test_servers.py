@@ -18,12 +18,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 60  # seconds; only reached when something is wrong
 # What is started in the background by a shell ignores Ctrl-C, and so do its children: the owner must not.
 OWNER = """
-import signal, time
+import signal, sys
 from tests.servers import MariaDB
 signal.signal(signal.SIGINT, signal.default_int_handler)
 server = MariaDB().start()
 print(server.folder, server._guard.pid, flush=True)
-time.sleep(60)
+sys.stdin.read()
 """
 
 pytestmark = pytest.mark.skipif(mariadb_programs() is None, reason="MariaDB is not installed")
@@ -63,14 +63,21 @@ def lives(pid: int) -> bool:
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_server_ends_with_the_process_that_started_it(end: signal.Signals) -> None:
     owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-c", OWNER],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
+    assert owner.stdin is not None
     assert owner.stdout is not None
     folder, guard = owner.stdout.readline().split()
     server, guarded = int(Path(folder, "pid").read_text()), os.pidfd_open(int(guard))
     assert lives(server)
     owner.send_signal(end)
     owner.wait(timeout=PATIENCE)
+    owner.stdin.close()
     owner.stdout.close()
     # Told by the system when the guard has ended: nothing is guessed from clocks, or from a port that others may take.
     assert select.select([guarded], [], [], PATIENCE)[0]

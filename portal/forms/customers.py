@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from email_validator import EmailNotValidError, validate_email
 from flask_babel import gettext as _
@@ -44,7 +44,7 @@ def _an_address(form: FlaskForm, field: EmailField) -> None:
 
 
 def _a_birthday(form: FlaskForm, field: DateField) -> None:
-    today = datetime.now(i18n.zone()).date()
+    today = i18n.local_day(datetime.now(UTC))
     if field.data > today or field.data.year < today.year - LONGEST_LIFE:
         raise ValidationError(_("This cannot be a birthday."))
 

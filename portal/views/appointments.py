@@ -141,7 +141,7 @@ def load(appointment_id: int, *more: Any) -> Appointment:
 
 
 def _calendar_address(row: Appointment) -> str:
-    day = row.start_time.astimezone(i18n.zone()).date().isoformat()
+    day = i18n.local_day(row.start_time).isoformat()
     return url_for("calendar.index", view="day", date=day, branch=row.branch_id, staff="")
 
 

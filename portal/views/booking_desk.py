@@ -198,7 +198,7 @@ def _asked(branches: Sequence[Branch], call: Call | None) -> dict[str, Any]:
     args = request.args
     customer = row_id(args.get("customer")) or (call.customer_id if call else None)
     branch = row_id(args.get("branch")) or (call.branch_id if call else None)
-    today = utcnow().astimezone(i18n.zone()).date()
+    today = i18n.local_day(utcnow())
     asked = {
         "customer": str(customer) if customer else None,
         "service": args.get("service", type=int),

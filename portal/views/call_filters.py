@@ -51,7 +51,7 @@ def _days(first: str | None, last: str | None, wished: str | None) -> tuple[date
     start, end = _day(first), _day(last)
     if start or end:
         return start, end
-    return utcnow().astimezone(i18n.zone()).date() - timedelta(days=RANGES[_range(wished)] - 1), None
+    return i18n.local_day(utcnow()) - timedelta(days=RANGES[_range(wished)] - 1), None
 
 
 def _range(wished: str | None) -> str:

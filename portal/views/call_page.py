@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import abort
@@ -53,7 +53,7 @@ def of(call_id: int) -> dict[str, Any]:
         "outcome": followup_queue.shown(outcome, followup_queue.flags([call.id], moment).get(call.id)),
         "seconds": call_words.seconds_running(call, moment) if running else call.duration_seconds or None,
         "running": running,
-        "today": local_day(moment),
+        "today": i18n.local_day(moment),
         "polls": running or _is_awaited(call, moment),
         "waits": recordings.is_awaited(sound, moment),
         "missing": _is_missing(call, moment) and not kept.words_gone,
@@ -139,7 +139,3 @@ def version(state: object, ticking: datetime | None) -> str:
     tick = int(ticking.timestamp() / TICK.total_seconds()) if ticking else 0
     told = f"{state!r}|{tick}|{i18n.language()}|{current_user.id}"
     return hashlib.sha256(told.encode()).hexdigest()[:16]
-
-
-def local_day(moment: datetime) -> date:
-    return moment.astimezone(i18n.zone()).date()

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from sqlalchemy import select
 
+from portal import i18n
 from portal.db import db, utcnow
 from portal.domain import call_lists, call_words, followup_queue
 from portal.domain.call_lists import Cursor, Filters
@@ -17,7 +18,6 @@ from portal.htmx import page_or_part, polled, wants_part, whole_page
 from portal.models import Branch, Call
 from portal.permissions import Permission, may, requires, visible_branch_ids
 from portal.views import call_filters, call_page
-from portal.views.call_page import local_day
 
 bp = Blueprint("calls", __name__)
 
@@ -47,7 +47,7 @@ def index() -> Response:
     found = call_lists.page(filters, since, after)
     flags = followup_queue.flags([call.id for call in found.calls], now)
     rows = [_row(call, found.snippets.get(call.id), now, flags.get(call.id)) for call in found.calls]
-    context: dict[str, Any] = {"rows": rows, "older": _older(found.older, since), "today": local_day(now)}
+    context: dict[str, Any] = {"rows": rows, "older": _older(found.older, since), "today": i18n.local_day(now)}
     if after is not None and wants_part():
         return page_or_part("calls/index.html", "calls/_older.html", **context)
     context |= {"chosen": call_filters.typed(), "narrowed": call_filters.narrowed(), "export": _export(bool(rows))}
@@ -72,7 +72,7 @@ def live() -> Response:
     """Calls in progress and those that have come since the list was shown, as the top part of its table."""
     now = utcnow()
     part = _live(call_filters.chosen(), _since(now), _seen(), now)
-    return polled("calls/_live.html", part.pop("version"), today=local_day(now), **part)
+    return polled("calls/_live.html", part.pop("version"), today=i18n.local_day(now), **part)
 
 
 def _live(filters: Filters, since: datetime, seen: list[int], now: datetime) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def _live(filters: Filters, since: datetime, seen: list[int], now: datetime) -> 
     rows = [_row(call, [(words, False)] if words else None, now, flags.get(call.id)) for call, words in found]
     running = any(row.outcome.key == "live" for row in rows)
     told = [(row.call.id, row.call.updated_at, row.said, row.outcome.key) for row in rows]
-    version = call_page.version((told, local_day(now)), now if running else None)
+    version = call_page.version((told, i18n.local_day(now)), now if running else None)
     stay = [call.id for call, _said in found if call.created_at <= since]
     address = call_filters.address("calls.live", since=call_lists.micros(since), seen=",".join(map(str, stay)) or None)
     return {"live_rows": rows, "version": version, "address": address}
@@ -97,7 +97,7 @@ def _row(call: Call, said: list[tuple[str, bool]] | None, now: datetime, flag: O
     running = outcome.key == "live"
     # Never connected: there is no duration, not one of 0:00.
     seconds = call_words.seconds_running(call, now) if running else call.duration_seconds or None
-    return Row(call, outcome, said or [(_short(call.summary or ""), False)], seconds, local_day(call.started_at))
+    return Row(call, outcome, said or [(_short(call.summary or ""), False)], seconds, i18n.local_day(call.started_at))
 
 
 def _short(text: str) -> str:

@@ -11,7 +11,7 @@ from flask import Blueprint, Response
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from portal import formats, i18n, shell
+from portal import i18n, shell
 from portal.db import utcnow
 from portal.domain import dashboard, followup_queue, overview
 from portal.domain.dashboard import Line, Money
@@ -113,7 +113,7 @@ def _is_live(lines: list[Line]) -> bool:
 
 def _version_of(lines: list[Line], now: datetime) -> str:
     tick = int(now.timestamp() / TICK.total_seconds()) if _is_live(lines) else None
-    today = formats.local_day(now, i18n.zone())  # a call of another day says which
+    today = i18n.local_day(now)  # a call of another day says which
     return _short(([(line.call.id, line.call.updated_at, line.outcome.key) for line in lines], tick, today))
 
 

@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from markupsafe import Markup
 
-from portal import formats, i18n, settings
+from portal import i18n, settings
 from portal.db import transaction, utcnow
 from portal.domain import calendar, day_prints, discreet, since_print
 from portal.domain.calendar import Wish
@@ -135,7 +135,7 @@ def changes(code: str) -> Response:
         return _form(code, 404)
     since = since_print.since(found, visible_branch_ids(), utcnow())
     i18n.set_zone(since.zone)
-    today = formats.local_day(utcnow(), i18n.zone())  # a print of another day says which
+    today = i18n.local_day(utcnow())  # a print of another day says which
     version, context = f"{since.version}-{today}-{i18n.language()}", _changes_context(since)
     if "v" in request.args and wants_part():
         return polled("prints/_changes.html", version, **context)

@@ -91,7 +91,7 @@ def _page(moment: datetime) -> dict[str, Any]:
     i18n.set_zone(current_user.company.timezone)
     found = followup_queue.page(own, who, after)
     cards = cards_of(found.groups, moment)
-    midnight, tomorrow = stats.day_limits(moment.astimezone(i18n.zone()).date(), i18n.select_timezone())
+    midnight, tomorrow = stats.day_limits(i18n.local_day(moment), i18n.select_timezone())
     yesterday = midnight - (tomorrow - midnight)
     closed = followup_queue.closed_themselves(own, yesterday)
     clock = followup_due.clock(own.branch_ids[0] if own.branch_ids else None, moment)
@@ -240,7 +240,7 @@ def _version(shown: dict[str, Any], cards: list[Card], moment: datetime) -> str:
     closed = [(row.id, row.version) for row, _words in shown["closed"]]
     hung_up = [(each.call.id, each.times) for each in shown["hung_up"]]
     minute = int(moment.timestamp() // 60) if any(card.is_late for card in cards) else 0
-    today = moment.astimezone(i18n.zone()).date()
+    today = i18n.local_day(moment)
     told = (rows, closed, hung_up, shown["waiting"], shown["terms"], minute, i18n.language(), today)
     return hashlib.sha256(repr((told, current_user.id)).encode()).hexdigest()[:16]
 

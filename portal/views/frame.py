@@ -6,7 +6,7 @@ from flask import Blueprint, Response, current_app, make_response, request, sess
 from flask_login import current_user, login_required
 from werkzeug.wrappers import Response as AnyResponse
 
-from portal import formats, i18n
+from portal import i18n
 from portal.db import transaction, utcnow
 from portal.domain import branding, overview, preferences
 from portal.htmx import polled, see_other
@@ -33,7 +33,7 @@ def brand(tenant_id: str) -> AnyResponse:
 @bp.get("/pipeline")
 @requires(Permission.VIEW_CALLS)
 def pipeline() -> Response:
-    light, today = overview.pipeline(), formats.local_day(utcnow(), i18n.zone())
+    light, today = overview.pipeline(), i18n.local_day(utcnow())
     return polled("layouts/_pipeline.html", f"{light.version}-{today}", light=light)
 
 

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from flask_login import current_user, login_required
 from werkzeug.wrappers import Response as AnyResponse
 
-from portal import formats, i18n
+from portal import i18n
 from portal.db import transaction, utcnow
 from portal.domain import notifications
 from portal.domain.notifications import CATEGORIES, CHANNELS
@@ -67,7 +67,7 @@ def show(notification_id: int) -> AnyResponse:
 @bp.get("/bell")
 def bell() -> Response:
     """The bell in the frame of every page."""
-    shown = notifications.bell(current_user.id, utcnow(), formats.local_day(utcnow(), i18n.zone()))
+    shown = notifications.bell(current_user.id, utcnow(), i18n.local_day(utcnow()))
     return polled("layouts/_bell.html", shown.version, bell=shown)
 
 

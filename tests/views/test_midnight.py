@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from unittest.mock import Mock
 
 import pytest
 
@@ -72,3 +73,12 @@ def test_a_file_of_shortly_after_midnight_carries_the_day_that_has_begun(owner: 
     with clock_ahead(EVENING + 20 * MINUTE - utcnow()):
         after = owner.get(address).headers["Content-Disposition"]
     assert ("2037-01-14" in before, "2037-01-15" in after) == (True, True)
+
+
+def test_a_birthday_may_be_the_readers_today_and_not_the_readers_tomorrow(
+    owner: PortalClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {"last_name": "Neugeboren", "date_of_birth": "2037-01-15", "preferred_language": "de"}
+    for moment, status in ((EVENING, 422), (EVENING + 20 * MINUTE, 303)):  # one day in UTC, two in Berlin
+        monkeypatch.setattr("portal.forms.customers.datetime", Mock(now=Mock(return_value=moment)))
+        assert owner.post("/customers/new", data=data).status_code == status
